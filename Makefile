@@ -1,0 +1,49 @@
+# make serve | test | lint | bench | lock        (PORT=8001 make serve)
+PYTHON ?= python3.11
+PORT ?= 8000
+BIN := .venv/bin
+export BENTOML_DO_NOT_TRACK := True
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: serve test lint bench lock clean
+
+serve: .venv/.runtime
+	@exec $(BIN)/python start.py --port $(PORT)
+
+test: .venv/.dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.dev
+	$(BIN)/python -m benchmarks.serving
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "make the environment in .venv/"
+	@$(PYTHON) -m venv .venv
+
+.venv/.runtime: requirements.lock | .venv/bin/python
+	@echo "install from requirements.lock (hashes checked)"
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	@touch $@
+
+.venv/.dev: requirements-dev.lock .venv/.runtime
+	@echo "install from requirements-dev.lock (hashes checked)"
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+# Three views of one resolution: everything, what make serve needs, what a Bento needs.
+LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate pyproject.toml
+lock: .venv/.dev
+	$(BIN)/python -m pip install --quiet uv
+	$(LOCK) --extra training --extra dev --extra bench -o requirements-dev.lock
+	$(LOCK) --extra training -c requirements-dev.lock -o requirements.lock
+	$(LOCK) -c requirements-dev.lock -o requirements-bento.lock
+
+clean:
+	rm -rf .venv artifacts .mypy_cache .ruff_cache
