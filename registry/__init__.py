@@ -1,0 +1,1 @@
+"""Versions of the model and the champion pointer; the lowest layer: it imports nothing of ours."""

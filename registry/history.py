@@ -1,0 +1,103 @@
+"""history.jsonl: every move of the pointer, one JSON line each, chained by sha256.
+
+It is derived: the pointer is written first and carries its own event, so that a crash in between
+loses nothing. Standard library only.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from registry.state import State, replace_file
+
+Event = dict[str, Any]
+
+
+def entry(pointer: Mapping[str, Any]) -> Event:
+    """The history line of a champion.json."""
+    return {
+        "generation": pointer["generation"],
+        "model": pointer["model"],
+        "digest": pointer["digest"],
+        **pointer["event"],
+    }
+
+
+def read(state: State) -> list[Event]:
+    """Every event, oldest first; a torn last line is left out."""
+    try:
+        lines = state.history.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    events = []
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and {"generation", "to", "action"} <= event.keys():
+            events.append(event)
+    return events
+
+
+def append(state: State, event: Event) -> None:
+    """Add one line and force it to disk; a torn last line is dropped first."""
+    try:
+        content = state.history.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        replace_file(state.history, whole + _line(event) + b"\n")
+        return
+    handle = os.open(state.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(handle, _line(event) + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def line_sha256(event: Event | None) -> str | None:
+    """What the next event's `prev_sha256` must be."""
+    return None if event is None else hashlib.sha256(_line(event)).hexdigest()
+
+
+def broken_links(events: Sequence[Event]) -> list[int]:
+    """Generations whose line does not follow from the one before: edited, missing or reordered."""
+    broken = []
+    previous: Event | None = None
+    for event in events:
+        expected = 1 if previous is None else previous["generation"] + 1
+        linked = event.get("prev_sha256") == line_sha256(previous)
+        if not linked or event["generation"] != expected:
+            broken.append(event["generation"])
+        previous = event
+    return broken
+
+
+def good_champions(events: Sequence[Event]) -> list[str]:
+    """Versions to roll back to, the current champion last.
+
+    A promote goes on top; a rollback takes away what it left, until that is promoted again. So two
+    rollbacks in a row go back two good versions and never return to the one just left.
+    """
+    stack: list[str] = []
+    left: set[str] = set()
+    for event in events:
+        version = event["to"]
+        if event["action"] == "rollback" and stack:
+            left.add(stack.pop())
+            while version in stack and stack[-1] != version:
+                left.add(stack.pop())
+        left.discard(version)
+        stack = [kept for kept in stack if kept not in left]
+        if not stack or stack[-1] != version:
+            stack.append(version)
+    return stack
+
+
+def _line(event: Event) -> bytes:
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,101 @@
+"""A version in memory: everything that one answer depends on, swapped as one reference."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from registry import manifest, serialization
+from registry.errors import IntegrityError
+from registry.pipeline import columns_of, frame_of
+from registry.schema import Schema
+from registry.validation import InvalidRowsError, RowValidator, Value
+
+_GOLDEN_TOLERANCE = 1e-9
+
+
+class Scorer(Protocol):
+    """Turns validated rows into probabilities; the one place to change for faster scoring."""
+
+    def score(self, rows: Sequence[tuple[Value, ...]]) -> NDArray[np.float64]:
+        """Probability of the positive class for each row, shape (rows,), finite, in [0, 1]."""
+
+
+class PipelineScorer:
+    """Scores with the fitted scikit-learn pipeline."""
+
+    def __init__(self, schema: Schema, pipeline: Any) -> None:
+        self._schema = schema
+        self._pipeline = pipeline
+
+    def score(self, rows: Sequence[tuple[Value, ...]]) -> NDArray[np.float64]:
+        frame = frame_of(columns_of(self._schema, rows))
+        return np.asarray(self._pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class LoadedVersion:
+    """One verified version, ready to score. `examples` are rows that are nobody's."""
+
+    model: str
+    version: str
+    digest: str
+    threshold: float
+    schema: Schema
+    schema_digest: str
+    validator: RowValidator
+    scorer: Scorer
+    metrics: dict[str, Any]
+    provenance: dict[str, Any]
+    examples: tuple[dict[str, Any], ...]
+
+
+def load(folder: Path, version: str, digest: str | None, max_rows: int) -> LoadedVersion:
+    """Verify, load and warm up a version.
+
+    Raises:
+        IntegrityError: the bytes are not those of the manifest (or of `digest`), hold a type that
+            is not trusted, or do not reproduce the golden scores.
+    """
+    contents = manifest.read_verified(folder, digest)
+    try:
+        facts = json.loads(contents["model.json"])
+        golden = json.loads(contents["golden.json"])
+        schema = Schema.from_dict(json.loads(contents["schema.json"]))
+        loaded = LoadedVersion(
+            model=facts["model"],
+            version=version,
+            digest=manifest.digest_of(folder),
+            threshold=float(facts["threshold"]),
+            schema=schema,
+            schema_digest=schema.digest(),
+            validator=RowValidator(schema, max_rows),
+            scorer=PipelineScorer(schema, serialization.load(contents[manifest.PIPELINE])),
+            metrics=json.loads(contents["metrics.json"]),
+            provenance=json.loads(contents["provenance.json"]),
+            examples=tuple(golden["instances"][:2]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{folder}: not a version: {error!r}") from error
+    _reproduce(loaded, golden, folder)
+    return loaded
+
+
+def _reproduce(loaded: LoadedVersion, golden: dict[str, Any], folder: Path) -> None:
+    """Score the golden rows, which also warms every lazy import up."""
+    try:
+        validator = RowValidator(loaded.schema, len(golden["instances"]))
+        rows = [row.values for row in validator.validate(golden["instances"])]
+    except InvalidRowsError as error:
+        raise IntegrityError(f"{folder}: golden rows break the schema: {error}") from error
+    for part in (rows, rows[:1]):
+        scores = loaded.scorer.score(part)
+        if not np.allclose(scores, golden["scores"][: len(part)], rtol=0, atol=_GOLDEN_TOLERANCE):
+            raise IntegrityError(
+                f"{folder}: golden scores are not reproduced; were the libraries changed? "
+                "(provenance.json names those it was trained with)"
+            )

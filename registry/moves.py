@@ -1,0 +1,90 @@
+"""Promote and rollback: exact version, integrity, then the pointer. Standard library only."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from registry import history, manifest, pointer, store
+from registry.errors import UnknownVersionError
+from registry.pointer import Champion
+from registry.state import State
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a command did, or with `--dry-run` would do; `champion` is None until it is done."""
+
+    action: str
+    model: str
+    before: str | None
+    after: str
+    generation: int
+    champion: Champion | None
+
+    def to_dict(self) -> Mapping[str, Any]:
+        return {
+            "action": self.action,
+            "model": self.model,
+            "from": self.before,
+            "to": self.after,
+            "generation": self.generation,
+            "done": self.champion is not None,
+        }
+
+
+def promote(
+    state: State, *, model: str | None, version: str, reason: str, dry_run: bool = False
+) -> Move:
+    """Make a registered version the champion.
+
+    Raises:
+        UnknownVersionError, IntegrityError, MovedError: the pointer is not touched then.
+    """
+    name = store.model_name(state, model)
+    stored = store.get(state, name, version)
+    with nullcontext() if dry_run else pointer.lock(state):
+        return _commit(state, "promote", stored, reason, dry_run)
+
+
+def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = False) -> Move:
+    """Go back to the newest champion of the history that was not itself rolled away from, or to
+    `version`.
+
+    Raises:
+        UnknownVersionError: there is no champion, or none before it.
+        IntegrityError, MovedError: the pointer is not touched then.
+    """
+    with nullcontext() if dry_run else pointer.lock(state):
+        events = pointer.events(state)
+        if not events:
+            raise UnknownVersionError("nothing was ever promoted, so there is nothing to roll back")
+        target = version or _previous(events)
+        stored = store.get(state, events[-1]["model"], target)
+        return _commit(state, "rollback", stored, reason, dry_run)
+
+
+def _previous(events: list[dict[str, Any]]) -> str:
+    good = history.good_champions(events)
+    if len(good) < 2:
+        raise UnknownVersionError(
+            f"no earlier good champion than {good[-1]}; choose one with --version "
+            "(see `python -m registry list`)"
+        )
+    return good[-2]
+
+
+def _commit(state: State, action: str, stored: store.Stored, reason: str, dry_run: bool) -> Move:
+    digest = stored.digest
+    manifest.read_verified(stored.folder, digest)
+    version = str(stored.version)
+    if dry_run:
+        events = pointer.events(state)
+        before = events[-1]["to"] if events else None
+        generation = events[-1]["generation"] + 1 if events else 1
+        return Move(action, stored.model, before, version, generation, None)
+    champion = pointer.move(
+        state, action=action, model=stored.model, version=version, digest=digest, reason=reason
+    )
+    left = champion.event["from"]
+    return Move(action, stored.model, left, version, champion.generation, champion)

@@ -1,0 +1,175 @@
+"""champion.json: the one commit point. Standard library only, so that a rollback starts at once.
+
+Whoever moves the pointer holds the lock, appends to the history only after the pointer stands, and
+first repairs what a crash between the two left out. `generation` only grows.
+"""
+
+import fcntl
+import getpass
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from registry import history
+from registry.errors import IntegrityError, MovedError, UnknownVersionError
+from registry.state import State, replace_file
+
+_LOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What serves, and the move that made it so. `raw` is the file as it stands."""
+
+    model: str
+    version: str
+    generation: int
+    digest: str
+    event: Mapping[str, Any]
+    raw: Mapping[str, Any]
+
+
+def read(state: State) -> Champion | None:
+    """Read the pointer; None where nothing was ever promoted.
+
+    Raises:
+        IntegrityError: the file stands there and is no pointer.
+    """
+    try:
+        content = state.champion.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise IntegrityError(f"{state.champion}: {error.strerror}") from error
+    try:
+        raw = json.loads(content)
+        champion = Champion(
+            model=raw["model"],
+            version=raw["version"],
+            generation=raw["generation"],
+            digest=raw["digest"],
+            event=raw["event"],
+            raw=raw,
+        )
+        typed = all(isinstance(t, str) for t in (champion.model, champion.version, champion.digest))
+        if not typed or type(champion.generation) is not int or type(champion.event) is not dict:
+            raise ValueError
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            f"{state.champion}: not a champion pointer; promote a version to write it anew "
+            "(see `python -m registry history`)"
+        ) from error
+    return champion
+
+
+def required(state: State) -> Champion:
+    """The champion.
+
+    Raises:
+        UnknownVersionError: there is none yet.
+        IntegrityError: the pointer is damaged.
+    """
+    champion = read(state)
+    if champion is None:
+        raise UnknownVersionError(
+            "no champion yet; run `python -m registry promote --version vX.Y.Z`"
+        )
+    return champion
+
+
+@contextmanager
+def lock(state: State) -> Iterator[None]:
+    """Hold the registry against other commands on this and other hosts.
+
+    Raises:
+        MovedError: someone else held it for more than ten seconds.
+    """
+    state.registry.mkdir(parents=True, exist_ok=True)
+    handle = os.open(state.registry / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise MovedError("another registry command holds the lock; try again") from None
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(handle)
+
+
+def move(
+    state: State,
+    *,
+    action: str,
+    model: str,
+    version: str,
+    digest: str,
+    reason: str,
+    verdict: Mapping[str, Any] | None = None,
+) -> Champion:
+    """Commit a move; the caller holds the lock and has verified `digest`."""
+    known = repair(state)
+    last = known[-1] if known else None
+    event = {
+        "action": action,
+        "from": last["to"] if last else None,
+        "to": version,
+        "by": _who(),
+        "reason": reason,
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "verdict": dict(verdict or {}),
+        "prev_sha256": history.line_sha256(last),
+    }
+    generation = last["generation"] + 1 if last else 1
+    raw = {
+        "schema": 1,
+        "model": model,
+        "version": version,
+        "generation": generation,
+        "digest": digest,
+        "prepare": None,
+        "event": event,
+    }
+    replace_file(state.champion, (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode())
+    history.append(state, history.entry(raw))
+    return Champion(model, version, generation, digest, event, raw)
+
+
+def events(state: State) -> list[dict[str, Any]]:
+    """The history, with the pointer's own event where a crash kept it from the file.
+
+    A damaged pointer leaves the history as it is: the next move goes on from there.
+    """
+    found = history.read(state)
+    try:
+        champion = read(state)
+    except IntegrityError:
+        return found
+    if champion is not None and (not found or found[-1]["generation"] < champion.generation):
+        found.append(history.entry(champion.raw))
+    return found
+
+
+def repair(state: State) -> list[dict[str, Any]]:
+    """Write what the history lacks and return it; the caller holds the lock."""
+    written = len(history.read(state))
+    whole = events(state)
+    for missing in whole[written:]:
+        history.append(state, missing)
+    return whole
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"

@@ -1,0 +1,127 @@
+"""Register a version: the BentoML model and the Bento, both or neither.
+
+Both are made in a staging store on the same filesystem, checked, and moved in by rename: the Bento
+first, then the model, which is what makes a version exist. A Bento without its model is what a
+crash between the two leaves; nothing lists it as a version, and the next register replaces it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry import manifest, pointer
+from registry.errors import IntegrityError, RegistryError, UsageError, VersionExistsError
+from registry.state import BENTO_NAME, PROJECT, State, sync
+from registry.versions import Version
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What was made, or with `--dry-run` would be."""
+
+    model: str
+    version: str
+    digest: str
+    folder: Path
+
+
+def register(
+    state: State, *, artifacts: Path, version: str, configuration: Path, dry_run: bool = False
+) -> Registration:
+    """Make `model:version` and `datathon-api:version` from a folder of artefacts.
+
+    Raises:
+        UsageError: the version is not an exact name, or there are no artefacts.
+        VersionExistsError: it is registered already; a version is never overwritten.
+        IntegrityError: the artefacts are not those of their manifest.
+        RegistryError: BentoML could not build, or the disk is full; nothing is left behind.
+    """
+    name = str(Version.parse(version))
+    if not artifacts.is_dir():
+        raise UsageError(
+            f"{artifacts}: no such folder; run `python -m training.train --output {artifacts}`"
+        )
+    contents = manifest.read_verified(artifacts)
+    model = str(json.loads(contents["model.json"])["model"])
+    target = state.models / model / name
+    _refuse_existing(target)
+    done = Registration(model, name, manifest.digest_of(artifacts), target)
+    if dry_run:
+        return done
+    try:
+        with _staging(state, name) as staging:
+            _package(staging, artifacts, model, name, configuration)
+            staged = staging / "models" / model / name
+            manifest.read_verified(staged, done.digest)
+            bento = staging / "bentos" / BENTO_NAME / name
+            for folder in (staged, bento):
+                _settle(folder)
+            with pointer.lock(state):
+                _move_in(state, staged, target, bento, state.bentos / name)
+    except OSError as error:
+        raise RegistryError(f"register {name}: {error.strerror}: nothing was registered") from error
+    return done
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        raise VersionExistsError(
+            f"{target.name} is registered already and a version is never overwritten; "
+            "choose the next number (see `python -m registry list`)"
+        )
+
+
+@contextmanager
+def _staging(state: State, name: str) -> Iterator[Path]:
+    """A folder on the stores' filesystem; gone at the end whatever happens."""
+    state.staging.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=state.staging, prefix=f"{name}-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _package(staging: Path, artifacts: Path, model: str, version: str, configuration: Path) -> None:
+    context = staging / "context"
+    context.mkdir()
+    command = [sys.executable, "-m", "registry.package"]
+    command += ["--artifacts", str(artifacts.absolute()), "--model", model, "--version", version]
+    command += ["--configuration", str(configuration.absolute()), "--context", str(context)]
+    environment = os.environ | {"BENTOML_HOME": str(staging), "BENTOML_DO_NOT_TRACK": "True"}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        raise RegistryError(
+            f"BentoML could not build {version}: {lines[-1] if lines else 'no word'}"
+        )
+
+
+def _settle(folder: Path) -> None:
+    """Readable for a container's user, and on disk before it becomes visible."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        sync(path)
+
+
+def _move_in(state: State, staged: Path, model: Path, bento: Path, bento_target: Path) -> None:
+    _refuse_existing(model)
+    for target in (model, bento_target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    if bento_target.exists():  # left by a crash: its model does not exist
+        bento_target.rename(bento.with_name("left-over"))
+    bento.rename(bento_target)
+    try:
+        staged.rename(model)
+    except OSError as error:
+        bento_target.rename(bento)
+        raise IntegrityError(f"{model}: {error.strerror}") from error
+    for target in (model, bento_target):
+        sync(target.parent)

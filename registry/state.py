@@ -1,0 +1,80 @@
+"""Where everything lives under BENTOML_HOME, and the one way in which a small file is replaced."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+BENTO_NAME = "datathon-api"
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder that holds service.py: a checkout, or the source inside a Bento."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The folders of one installation; none is made by looking at it."""
+
+    home: Path
+
+    @classmethod
+    def from_environment(cls) -> "State":
+        """The same home that BentoML uses: BENTOML_HOME, else ~/bentoml."""
+        return cls(Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").absolute())
+
+    @property
+    def models(self) -> Path:
+        return self.home / "models"
+
+    @property
+    def bentos(self) -> Path:
+        return self.home / "bentos" / BENTO_NAME
+
+    @property
+    def registry(self) -> Path:
+        return self.home / "registry"
+
+    @property
+    def champion(self) -> Path:
+        return self.registry / "champion.json"
+
+    @property
+    def history(self) -> Path:
+        return self.registry / "history.jsonl"
+
+    @property
+    def staging(self) -> Path:
+        return self.registry / "staging"
+
+    @property
+    def inference_log(self) -> Path:
+        return self.home / "inference_log"
+
+    @property
+    def reports(self) -> Path:
+        return self.home / "reports"
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace `path` so that a reader sees the old bytes or the new ones, after a power cut too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fchmod(stream.fileno(), 0o644)
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or the renames inside a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

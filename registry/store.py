@@ -1,0 +1,95 @@
+"""What is registered: reading BentoML's model store by exact names, without importing BentoML."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from registry import manifest, pointer
+from registry.errors import IntegrityError, UnknownVersionError, UsageError
+from registry.state import State
+from registry.versions import Version, unknown_version
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One registered version and the folder that holds it."""
+
+    model: str
+    version: Version
+    folder: Path
+
+    @property
+    def digest(self) -> str:
+        return manifest.digest_of(self.folder)
+
+    def document(self, name: str) -> dict[str, Any]:
+        """One of the version's JSON files.
+
+        Raises:
+            IntegrityError: it is missing or is no JSON object.
+        """
+        try:
+            content = json.loads((self.folder / name).read_bytes())
+        except (OSError, ValueError) as error:
+            raise IntegrityError(f"{self.folder / name}: unreadable") from error
+        if not isinstance(content, dict):
+            raise IntegrityError(f"{self.folder / name}: not an object")
+        return content
+
+
+def versions(state: State, model: str) -> list[Stored]:
+    """The registered versions of a model, lowest first; foreign folders are passed over."""
+    folder = state.models / model
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        try:
+            version = Version.parse(path.name)
+        except UsageError:
+            continue
+        if (path / manifest.MANIFEST).exists():
+            found.append(Stored(model, version, path))
+    return sorted(found, key=lambda stored: stored.version)
+
+
+def get(state: State, model: str, version: str) -> Stored:
+    """One exact version.
+
+    Raises:
+        UsageError: `version` is not an exact version name, and is not near a registered one.
+        UnknownVersionError: not registered; the message names the nearest.
+    """
+    known = versions(state, model)
+    for stored in known:
+        if str(stored.version) == version:
+            return stored
+    if not known:
+        Version.parse(version)
+    raise unknown_version(version, [stored.version for stored in known])
+
+
+def model_name(state: State, wanted: str | None) -> str:
+    """The model that a command is about: as asked for, else the champion's, else the only one.
+
+    Raises:
+        UsageError: several models are registered and none was named.
+        UnknownVersionError: none is registered.
+    """
+    if wanted is not None:
+        return wanted
+    try:
+        champion = pointer.read(state)
+    except IntegrityError:
+        champion = None
+    if champion is not None:
+        return champion.model
+    folders = state.models.iterdir() if state.models.is_dir() else ()
+    names = sorted(path.name for path in folders if path.is_dir() and versions(state, path.name))
+    if len(names) > 1:
+        raise UsageError(f"several models are registered, choose with --model: {', '.join(names)}")
+    if not names:
+        raise UnknownVersionError(
+            "nothing is registered; run `python -m training.train --output artifacts/` and "
+            "`python -m registry register --version v1.0.0 --artifacts artifacts/`"
+        )
+    return names[0]

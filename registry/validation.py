@@ -1,0 +1,184 @@
+"""The contract of one request: every row is checked in full before it may be merged with anybody
+else's, so that no row can make scoring raise.
+
+Messages name the row, the field and what was expected, and never repeat what was sent: rows are
+about people.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from registry.schema import ENTITY_FIELD, Feature, Schema
+
+MAX_TEXT = 200
+"""Characters of a category or an entity id; longer is refused."""
+MAX_REPORTED = 20
+"""Problems listed in one answer; the rest is counted."""
+_LARGEST = 1e300
+
+Value = float | int | str | None
+
+
+class Problem(NamedTuple):
+    """One violation: `loc` is where, as in pydantic; `type` is a short stable word for machines."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str
+
+
+class InvalidRowsError(ValueError):
+    """The request breaks the contract. `problems` holds the first few, `total` counts all."""
+
+    def __init__(self, problems: Sequence[Problem], total: int) -> None:
+        self.problems = tuple(problems)
+        self.total = total
+        super().__init__(f"{total} problem(s), first: {problems[0].msg}")
+
+
+class ValidRow(NamedTuple):
+    """Values in the order of the schema's features, and who the row is about."""
+
+    values: tuple[Value, ...]
+    entity_id: str | None
+
+
+class _RefusedError(Exception):
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+
+class RowValidator:
+    """Checks rows against one schema; make one per loaded version."""
+
+    def __init__(self, schema: Schema, max_rows: int) -> None:
+        self._max_rows = max_rows
+        self._checks = [(f.name, _check_for(f), f.expected) for f in schema.features]
+        self._known = frozenset(schema.names) | {ENTITY_FIELD}
+
+    def validate(self, instances: Any) -> list[ValidRow]:
+        """Check a whole request.
+
+        Raises:
+            InvalidRowsError: the list is missing, empty or too long, or any row breaks a rule.
+        """
+        if not isinstance(instances, list):
+            raise _single(("instances",), "expected a list of rows", "type")
+        if not 1 <= len(instances) <= self._max_rows:
+            raise _single(
+                ("instances",), f"expected 1 to {self._max_rows} rows, got {len(instances)}", "rows"
+            )
+        problems: list[Problem] = []
+        total = 0
+        rows = []
+        for index, instance in enumerate(instances):
+            found: list[Problem] = []
+            rows.append(self._row(index, instance, found))
+            if found:
+                total += len(found)
+                problems.extend(found[: MAX_REPORTED - len(problems)])
+        if problems:
+            raise InvalidRowsError(problems, total)
+        return rows
+
+    def _row(self, index: int, instance: Any, problems: list[Problem]) -> ValidRow:
+        if type(instance) is not dict:
+            problems.append(_problem(index, None, "expected an object of features", "type"))
+            return ValidRow((), None)
+        if not instance.keys() <= self._known:
+            self._report_unknown(index, instance, problems)
+        values: list[Value] = []
+        for name, check, expected in self._checks:
+            try:
+                values.append(check(instance.get(name)))
+            except _RefusedError as refused:
+                kind = "missing" if name not in instance else refused.kind
+                problems.append(_problem(index, name, f"expected {expected}", kind))
+        entity_id = instance.get(ENTITY_FIELD)
+        if entity_id is not None and not (_is_text(entity_id) and entity_id):
+            problems.append(
+                _problem(
+                    index, ENTITY_FIELD, f"expected a text of 1 to {MAX_TEXT} characters", "type"
+                )
+            )
+        return ValidRow(tuple(values), entity_id)
+
+    def _report_unknown(self, index: int, instance: dict[str, Any], out: list[Problem]) -> None:
+        """Name an unknown field by a digest when it is not a plain name: it may hold anything."""
+        for key in instance.keys() - self._known:
+            plain = key.isidentifier() and key.isascii() and len(key) <= 63
+            shown = key if plain else "#" + hashlib.sha256(_bytes(key)).hexdigest()[:8]
+            out.append(
+                _problem(index, shown, "unknown field; GET /metadata lists the features", "unknown")
+            )
+
+
+def _check_for(feature: Feature) -> Callable[[Any], Value]:
+    if feature.type == "category":
+        levels = frozenset(feature.levels) if feature.closed else None
+        return _category_check(levels, feature.optional)
+    low, high = feature.hard_range or (-_LARGEST, _LARGEST)
+    return _number_check(low, high, feature.type == "integer", feature.optional)
+
+
+def _number_check(low: float, high: float, integer: bool, optional: bool) -> Callable[[Any], Value]:
+    def check(value: Any) -> Value:
+        kind = type(value)
+        if kind is float:
+            # NaN and infinity fail the comparison or the range, whichever comes first.
+            if not low <= value <= high or not math.isfinite(value):
+                raise _RefusedError("range" if math.isfinite(value) else "not_finite")
+            if integer:
+                if value != int(value):
+                    raise _RefusedError("type")
+                return int(value)
+            return value  # type: ignore[no-any-return]
+        if kind is int:
+            if not low <= value <= high:
+                raise _RefusedError("range")
+            return value if integer else float(value)
+        if value is None and optional:
+            return None
+        raise _RefusedError("type" if value is not None else "null")
+
+    return check
+
+
+def _category_check(levels: frozenset[str] | None, optional: bool) -> Callable[[Any], Value]:
+    def check(value: Any) -> Value:
+        if type(value) is str:
+            if not _is_text(value):
+                raise _RefusedError("text")
+            if levels is not None and value not in levels:
+                raise _RefusedError("level")
+            return value
+        if value is None and optional:
+            return None
+        raise _RefusedError("type" if value is not None else "null")
+
+    return check
+
+
+def _is_text(value: Any) -> bool:
+    """A text that can be stored: no lone surrogate, which JSON's \\ud800 makes."""
+    if type(value) is not str or len(value) > MAX_TEXT:
+        return False
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _problem(row: int, field: str | None, msg: str, kind: str) -> Problem:
+    where: tuple[str | int, ...] = (
+        ("instances", row) if field is None else ("instances", row, field)
+    )
+    named = f"row {row}" if field is None else f"row {row}, {field}"
+    return Problem(where, f"{named}: {msg}", kind)
+
+
+def _single(loc: tuple[str | int, ...], msg: str, kind: str) -> InvalidRowsError:
+    return InvalidRowsError([Problem(loc, msg, kind)], 1)

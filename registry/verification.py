@@ -1,0 +1,58 @@
+"""`verify`: every manifest, the pointer and the history's chain; repairs what is derived."""
+
+from dataclasses import dataclass
+
+from registry import history, manifest, pointer, store
+from registry.errors import IntegrityError, RegistryError
+from registry.state import State
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked; `problem` is None where it is sound."""
+
+    what: str
+    problem: str | None
+
+    def __str__(self) -> str:
+        return self.what if self.problem is None else f"{self.what}: {self.problem}"
+
+    def to_dict(self) -> dict[str, str | None]:
+        return {"what": self.what, "problem": self.problem}
+
+
+def verify(state: State, model: str | None) -> list[Finding]:
+    """Check everything and repair the history where the pointer is ahead of it."""
+    findings = []
+    name = store.model_name(state, model)
+    for stored in store.versions(state, name):
+        findings.append(_version(state, stored))
+    with pointer.lock(state):
+        events = pointer.repair(state)
+    broken = history.broken_links(events)
+    problem = f"the chain breaks at generation {', '.join(map(str, broken))}" if broken else None
+    findings.append(Finding(f"history of {len(events)} move(s)", problem))
+    findings.append(_pointer(state))
+    return findings
+
+
+def _version(state: State, stored: store.Stored) -> Finding:
+    what = f"{stored.model}:{stored.version}"
+    try:
+        manifest.read_verified(stored.folder)
+    except IntegrityError as error:
+        return Finding(what, str(error))
+    has_bento = (state.bentos / str(stored.version) / "bento.yaml").exists()
+    return Finding(what, None if has_bento else f"its Bento is missing from {state.bentos}")
+
+
+def _pointer(state: State) -> Finding:
+    try:
+        champion = pointer.read(state)
+        if champion is None:
+            return Finding("champion: none yet", None)
+        stored = store.get(state, champion.model, champion.version)
+        manifest.read_verified(stored.folder, champion.digest)
+    except RegistryError as error:
+        return Finding("champion", str(error))
+    return Finding(f"champion {champion.version}, generation {champion.generation}", None)
