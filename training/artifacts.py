@@ -1,0 +1,184 @@
+"""Writing a version's files: all of them in a new folder, which then takes the old one's place."""
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version as library_version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monitoring.profile import build_reference
+from registry import manifest, serialization
+from registry.configuration import Configuration
+from registry.pipeline import frame_of
+from training import model_card, plots
+from training.errors import TrainingError
+from training.evaluation import METRICS
+from training.fit import Trained
+
+_GOLDEN_ROWS = 24
+_LIBRARIES = ("bentoml", "scikit-learn", "skops", "numpy", "pandas", "scipy")
+
+
+def write(
+    trained: Trained, configuration: Configuration, source: Mapping[str, Any], output: Path
+) -> None:
+    """Write the version's artefacts into `output`.
+
+    Raises:
+        TrainingError: `output` holds something that is not artefacts of ours, or cannot be written.
+    """
+    if output.exists() and not _is_ours(output):
+        raise TrainingError(f"{output}: exists and holds no artefacts; choose another --output")
+    contents = _contents(trained, configuration, source)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.name}-"))
+    except OSError as error:
+        raise TrainingError(f"{output}: {error.strerror}") from error
+    try:
+        for name, content in contents.items():
+            (fresh / name).write_bytes(content)
+        manifest.write(fresh)
+        fresh.chmod(0o755)
+        if output.exists():
+            shutil.rmtree(output)
+        fresh.rename(output)
+    except OSError as error:
+        raise TrainingError(f"{output}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _is_ours(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / manifest.MANIFEST).exists() or not any(folder.iterdir()))
+
+
+def _contents(
+    trained: Trained, configuration: Configuration, source: Mapping[str, Any]
+) -> dict[str, bytes]:
+    schema = configuration.schema
+    reference = build_reference(
+        trained.evaluated.columns,
+        schema.kinds,
+        trained.scores,
+        entities=len(np.unique(trained.evaluated.entities)),
+    )
+    return {
+        manifest.PIPELINE: serialization.dump(trained.model),
+        "schema.json": _json(schema.to_dict()),
+        "model.json": _json(_model(trained, configuration)),
+        "metrics.json": _json(_metrics(trained)),
+        "reference.json": _json(reference.to_dict()),
+        "golden.json": _json(_golden(trained, configuration)),
+        "provenance.json": _json(_provenance(trained, configuration, source)),
+        "model_card.md": model_card.write(trained, configuration).encode(),
+        "calibration.png": plots.calibration(trained),
+        "precision_recall.png": plots.precision_recall(trained),
+    }
+
+
+def _model(trained: Trained, configuration: Configuration) -> dict[str, Any]:
+    model, settings = configuration.model, configuration.training
+    return {
+        "model": model.name,
+        "target": model.target,
+        "time_column": model.time_column,
+        "entity_column": model.entity_column,
+        "algorithm": trained.chosen,
+        "calibration": settings.calibration,
+        "threshold": trained.threshold,
+        "threshold_rule": settings.threshold_rule,
+    }
+
+
+def _metrics(trained: Trained) -> dict[str, Any]:
+    return {
+        "protocol": trained.protocol,
+        "fitted_rows": trained.fitted.rows,
+        **trained.evaluation.to_dict(),
+        "baselines": {
+            name: evaluation.to_dict() for name, evaluation in model_card.compared(trained)[1:]
+        },
+        "candidates": {
+            result.name: list(result.average_precision) for result in trained.candidates
+        },
+        "interval": "95 %, bootstrap by entity",
+        "names": list(METRICS),
+    }
+
+
+def _golden(trained: Trained, configuration: Configuration) -> dict[str, Any]:
+    """Rows that are nobody's (each column drawn on its own from the evaluated rows) and their
+    scores, which a loaded version must reproduce."""
+    rng = np.random.default_rng(configuration.training.seed)
+    columns = {
+        name: rng.choice(values, _GOLDEN_ROWS) for name, values in trained.evaluated.columns.items()
+    }
+    instances = [
+        {
+            feature.name: _plain(columns[feature.name][row], feature.type)
+            for feature in configuration.schema.features
+        }
+        for row in range(_GOLDEN_ROWS)
+    ]
+    scores = trained.model.predict_proba(frame_of(columns))[:, 1]
+    return {"instances": instances, "scores": [float(score) for score in scores]}
+
+
+def _plain(value: Any, kind: str) -> float | int | str | None:
+    if value is None or value != value:
+        return None
+    if kind == "category":
+        return str(value)
+    return int(value) if kind == "integer" else float(value)
+
+
+def _provenance(
+    trained: Trained, configuration: Configuration, source: Mapping[str, Any]
+) -> dict[str, Any]:
+    def periods(values: Any) -> list[str] | None:
+        return None if values is None else sorted({str(value) for value in values.tolist()})
+
+    settings = json.dumps(configuration, default=_dictionary, sort_keys=True)
+    return {
+        "trained_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "data": dict(source),
+        "fitted": {"rows": trained.fitted.rows, "periods": periods(trained.fitted.periods)},
+        "evaluated": {
+            "rows": trained.evaluated.rows,
+            "periods": periods(trained.evaluated.periods),
+        },
+        "seed": configuration.training.seed,
+        "configuration_sha256": hashlib.sha256(settings.encode()).hexdigest(),
+        "code_revision": _revision(),
+        "python": platform.python_version(),
+        "libraries": {name: library_version(name) for name in _LIBRARIES},
+    }
+
+
+def _dictionary(value: Any) -> Any:
+    return vars(value) if hasattr(value, "__dict__") else str(value)
+
+
+def _revision() -> str | None:
+    """The commit of this checkout with `-dirty` where files differ; None outside of one."""
+    root = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def _json(content: Any) -> bytes:
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode()

@@ -1,0 +1,132 @@
+"""`python -m training.train`: rows with labels in, a version's artefacts out."""
+
+import argparse
+import csv
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from registry.configuration import Configuration, load
+from registry.errors import RegistryError
+from training import artifacts, cohort
+from training.baselines import refuse_leakage
+from training.data import Dataset, check, read_table
+from training.errors import ContractError, TrainingError, Violation
+from training.evaluation import METRICS
+from training.fit import Trained, train
+from training.model_card import compared, show
+
+_SHOWN_VIOLATIONS = 40
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and write; exit codes as in training.errors."""
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, help="CSV, Parquet or XLSX; default: the bundled cohort"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("artifacts"), help="default: artifacts/"
+    )
+    parser.add_argument("--configuration", type=Path, help="default: configuration.yaml")
+    parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
+    options = parser.parse_args(arguments)
+    console = Console(stderr=options.json, highlight=False)
+    try:
+        configuration = load(options.configuration)
+        trained = run(options.data, options.output, configuration, console)
+    except ContractError as error:
+        _report(error.violations, options.output, console)
+        return error.exit_code
+    except (TrainingError, RegistryError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+    if options.json:
+        print((options.output / "metrics.json").read_text(encoding="utf-8"), end="")
+    else:
+        _show(trained, options.output, console)
+    return 0
+
+
+def run(data: Path | None, output: Path, configuration: Configuration, console: Console) -> Trained:
+    """Read, check, train and write.
+
+    Raises:
+        TrainingError, RegistryError: nothing is written then.
+    """
+    with console.status("read the rows") as status:
+        table, source = _rows(data)
+        dataset = check(table, configuration)
+        _tell(dataset, len(table), console)
+        refuse_leakage(dataset, configuration.schema, configuration.training.leakage_auc)
+
+        def progress(step: str) -> None:
+            status.update(step)
+            console.print(f"  {step}", style="dim")
+
+        trained = train(dataset, configuration, progress)
+        progress("write the artefacts")
+        artifacts.write(trained, configuration, source, output)
+    return trained
+
+
+def _rows(data: Path | None) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    if data is None:
+        table = cohort.generate(cohort.CohortPlan())
+        name, content = "bundled cohort", table.to_csv(index=False).encode()
+    else:
+        table = read_table(data)
+        name, content = data.name, data.read_bytes()
+    return table, {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": len(table)}
+
+
+def _tell(dataset: Dataset, rows: int, console: Console) -> None:
+    console.print(
+        f"{rows} rows keep the contract; {dataset.rows} have a label, "
+        f"{dataset.unlabelled} have none yet and are left out"
+    )
+    for name, count in dataset.unusual.items():
+        console.print(f"  note: {count} value(s) of {name} outside the usual range or levels")
+
+
+def _report(violations: Sequence[Violation], output: Path, console: Console) -> None:
+    """The first violations on the terminal, every one in a file beside the output."""
+    for violation in violations[:_SHOWN_VIOLATIONS]:
+        print(f"error: {violation}", file=sys.stderr)
+    print(f"error: {len(violations)} violation(s), nothing was trained", file=sys.stderr)
+    if len(violations) > _SHOWN_VIOLATIONS:
+        path = output.parent / f"{output.name}-violations.csv"
+        try:
+            with path.open("w", newline="", encoding="utf-8") as stream:
+                csv.writer(stream).writerows([Violation._fields, *violations])
+        except OSError as error:
+            print(f"error: {path}: {error.strerror}", file=sys.stderr)
+        else:
+            print(f"error: all of them are in {path}", file=sys.stderr)
+
+
+def _show(trained: Trained, output: Path, console: Console) -> None:
+    table = Table(title=f"{trained.evaluated.rows} rows that evaluate ({trained.protocol})")
+    table.add_column("")
+    columns = compared(trained)
+    for name, _ in columns:
+        table.add_column(name, justify="right")
+    for metric in METRICS:
+        table.add_row(metric, *(show(evaluation.metrics[metric]) for _, evaluation in columns))
+    table.add_row("flagged", *(f"{e.flagged} of {e.rows}" for _, e in columns))
+    console.print(table)
+    console.print(f"threshold {trained.threshold:.4f}, artefacts in {output}/")
+    console.print(f"next: python -m registry register --version v1.0.0 --artifacts {output}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
