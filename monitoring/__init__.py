@@ -1,0 +1,1 @@
+"""What the model saw in production, held against what it was trained on."""

@@ -1,0 +1,39 @@
+"""What /metrics shows of ours, summed over the workers by prometheus_client's multiprocess mode."""
+
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from registry.schema import ENTITY_FIELD
+from registry.validation import Problem
+
+PREDICTIONS = Counter("datathon_predictions", "Rows scored")
+POSITIVES = Counter("datathon_positives", "Rows scored at or above the threshold")
+SCORES = Histogram(
+    "datathon_score", "Risk scores", buckets=[step / 10 for step in range(1, 10)] + [1.0]
+)
+VALIDATION_ERRORS = Counter(
+    "datathon_validation_errors", "Problems in refused requests, by declared field", ["field"]
+)
+LOG_FAILURES = Counter("datathon_log_failures", "Batches that the inference log could not take")
+GENERATION = Gauge(
+    "datathon_champion_generation",
+    "Generation that the slowest worker serves",
+    multiprocess_mode="livemin",
+)
+
+
+def count_scores(scores: Sequence[float], positives: int) -> None:
+    """Count one batch."""
+    PREDICTIONS.inc(len(scores))
+    POSITIVES.inc(positives)
+    for score in scores:
+        SCORES.observe(score)
+
+
+def count_problems(problems: Iterable[Problem], declared: Sequence[str]) -> None:
+    """Count by field; whatever is not declared is `other`, so that no caller can grow a label."""
+    for problem in problems:
+        field = problem.loc[-1]
+        known = isinstance(field, str) and (field in declared or field == ENTITY_FIELD)
+        VALIDATION_ERRORS.labels(field if known else "other").inc()
