@@ -1,0 +1,1 @@
+"""The HTTP side of the service: what stands between a request and the champion's scores."""

@@ -1,0 +1,196 @@
+"""The ASGI middleware around everything: request id, limits, validation, one shape of error.
+
+Validation happens here, in full, before BentoML may merge a request with another one; so bad input
+never reaches a batch, is never logged, and costs no traceback.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from monitoring import metrics
+from registry.configuration import ServingSettings
+from registry.validation import InvalidRowsError
+from registry.worker import Worker
+from serving.errors import Refusal
+from serving.exchange import CURRENT, Exchange, PendingRow
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PREDICT = "/predict"
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_HAND_OVER = b'{"instances":[]}'  # the validated rows travel in the Exchange
+
+
+class Edge:
+    """Wraps the service's app; one instance a worker."""
+
+    def __init__(self, app: App, *, worker: Worker, settings: ServingSettings) -> None:
+        self._app = app
+        self._worker = worker
+        self._settings = settings
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        exchange = Exchange(_request_id(headers.get(b"x-request-id", b"")))
+        answer = _Answer(send, exchange, rewrite_json=scope["path"] == PREDICT)
+        CURRENT.set(exchange)
+        if scope["path"] == PREDICT and scope["method"] == "POST":
+            await self._predict(scope, headers, receive, answer)
+        else:
+            await self._app(scope, receive, answer)
+
+    async def _predict(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer"
+    ) -> None:
+        if self._in_flight >= self._settings.max_concurrency:
+            await answer.refuse(Refusal.of(429))
+            return
+        self._in_flight += 1
+        try:
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                body = await self._body(headers, receive)
+                if isinstance(body, Refusal):
+                    await answer.refuse(body)
+                    return
+                refusal = self._validate(body, answer.exchange)
+                if refusal is not None:
+                    await answer.refuse(refusal)
+                    return
+                await self._app(_handed_over(scope), _replay(receive), answer)
+        except TimeoutError:
+            await answer.refuse(Refusal.of(504))
+        finally:
+            self._in_flight -= 1
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Refusal:
+        """The whole body, counted as it comes: a chunked upload has no length to trust."""
+        media_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if media_type != b"application/json":
+            return Refusal.of(415)
+        too_large = Refusal.of(
+            413, f"the body is larger than {self._settings.max_body_bytes} bytes; send fewer rows"
+        )
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._settings.max_body_bytes:
+            return too_large
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return Refusal.of(400, "the client went away")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._settings.max_body_bytes:
+                return too_large
+            chunks.append(chunk)
+            if not message.get("more_body"):
+                return b"".join(chunks)
+
+    def _validate(self, body: bytes, exchange: Exchange) -> Refusal | None:
+        """Put the validated rows into the exchange, all for the version that serves now."""
+        serving = self._worker.serving
+        if serving is None:
+            return Refusal.of(503, self._worker.problem)
+        try:
+            content = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            metrics.VALIDATION_ERRORS.labels("body").inc()
+            return Refusal.of(400, "the body is not JSON (NaN and Infinity are not either)")
+        if type(content) is not dict or content.keys() != {"instances"}:
+            metrics.VALIDATION_ERRORS.labels("body").inc()
+            return Refusal.of(400, 'expected one object: {"instances": [{feature: value, …}, …]}')
+        version = serving.loaded
+        try:
+            rows = version.validator.validate(content["instances"])
+        except InvalidRowsError as error:
+            metrics.count_problems(error.problems, version.schema.names)
+            return Refusal.invalid(error)
+        exchange.rows = [
+            PendingRow(exchange, index, version, row.values, row.entity_id)
+            for index, row in enumerate(rows)
+        ]
+        return None
+
+
+class _Answer:
+    """A `send` that adds X-Request-ID and puts every error into the one shape."""
+
+    def __init__(self, send: Send, exchange: Exchange, *, rewrite_json: bool) -> None:
+        self.exchange = exchange
+        self._send = send
+        self._rewrite_json = rewrite_json
+        self._started = False
+        self._replaced = False
+        self._request_id = (b"x-request-id", exchange.request_id.encode())
+
+    async def __call__(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if message["type"] != "http.response.start":
+            await self._send(message)
+            return
+        headers = list(message["headers"])
+        refusal = self._refusal(message["status"], headers)
+        if refusal is not None:
+            await self.refuse(refusal)
+            return
+        kept = [header for header in headers if header[0].lower() != b"x-request-id"]
+        self._started = True
+        await self._send({**message, "headers": [*kept, self._request_id]})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error, unless an answer is already on its way."""
+        if self._started:
+            return
+        self._started = self._replaced = True
+        headers = [*refusal.headers, self._request_id]
+        await self._send(
+            {"type": "http.response.start", "status": refusal.status, "headers": headers}
+        )
+        await self._send({"type": "http.response.body", "body": refusal.body})
+
+    def _refusal(self, status: int, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+        if self.exchange.refusal is not None:
+            return self.exchange.refusal
+        if status < 400:
+            return None
+        is_json = any(
+            name.lower() == b"content-type" and value.startswith(b"application/json")
+            for name, value in headers
+        )
+        return Refusal.of(status) if self._rewrite_json or not is_json else None
+
+
+def _request_id(sent: bytes) -> str:
+    return sent.decode() if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+
+
+def _handed_over(scope: Scope) -> Scope:
+    """The request as BentoML sees it: small, and surely JSON."""
+    kept = [h for h in scope["headers"] if h[0] not in (b"content-length", b"transfer-encoding")]
+    length = (b"content-length", str(len(_HAND_OVER)).encode())
+    return {**scope, "headers": [*kept, length]}
+
+
+def _replay(receive: Receive) -> Receive:
+    """Hands out the small body once; after it, what the client really sends (a disconnect)."""
+    waiting: list[Message] = [{"type": "http.request", "body": _HAND_OVER, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay

@@ -1,0 +1,63 @@
+"""GET /health and GET /metadata: what the person on call asks first."""
+
+import time
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from monitoring.inference_log import InferenceLog
+from registry.worker import Worker
+
+
+def application(worker: Worker, log: InferenceLog) -> Starlette:
+    """The app that BentoML mounts beside its own routes; it answers on the event loop, so that
+    /health does not wait for a batch."""
+
+    async def health(request: Request) -> JSONResponse:
+        content = health_of(worker, log)
+        return JSONResponse(content, status_code=200 if content["model_loaded"] else 503)
+
+    async def metadata(request: Request) -> JSONResponse:
+        content = metadata_of(worker)
+        if content is None:
+            return JSONResponse({"error": worker.problem, "detail": []}, status_code=503)
+        return JSONResponse(content)
+
+    return Starlette(routes=[Route("/health", health), Route("/metadata", metadata)])
+
+
+def health_of(worker: Worker, log: InferenceLog) -> dict[str, Any]:
+    """`ok`, `degraded` (it serves, but something is wrong) or `unavailable`, and why."""
+    serving = worker.serving
+    reasons = [reason for reason in (worker.problem, log.problem) if reason is not None]
+    status = "unavailable" if serving is None else "degraded" if reasons else "ok"
+    content: dict[str, Any] = {
+        "status": status,
+        "model_loaded": serving is not None,
+        "model_version": serving.loaded.version if serving else None,
+        "generation": serving.generation if serving else None,
+        "uptime_seconds": round(time.monotonic() - worker.started, 1),
+    }
+    return content | ({"reason": "; ".join(reasons)} if reasons else {})
+
+
+def metadata_of(worker: Worker) -> dict[str, Any] | None:
+    """Everything about the version that serves; None where there is none."""
+    if worker.serving is None:
+        return None
+    loaded, event = worker.serving.loaded, worker.serving.event
+    return {
+        "model": loaded.model,
+        "model_version": loaded.version,
+        "generation": worker.serving.generation,
+        "digest": loaded.digest,
+        "threshold": loaded.threshold,
+        **loaded.schema.to_dict(),
+        "metrics": loaded.metrics,
+        "provenance": loaded.provenance,
+        "promotion": {key: event.get(key) for key in ("action", "from", "by", "at", "reason")},
+        "example": {"instances": list(loaded.examples)},
+    }

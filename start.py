@@ -1,0 +1,136 @@
+"""What `make serve` runs: a champion if there is none yet, then `bentoml serve`, then the lines
+that a person needs next."""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from registry import pointer, store
+from registry.errors import IntegrityError, RegistryError
+from registry.state import PROJECT, State
+
+FIRST_VERSION = "v1.0.0"
+_READY_SECONDS = 120.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python start.py", description=__doc__)
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from outside")
+    options = parser.parse_args(arguments)
+    state = State.from_environment()
+    try:
+        _refuse_busy(options.host, options.port)
+        _ensure_champion(state)
+        return _serve(options.host, options.port)
+    except (RegistryError, _StartError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+class _StartError(Exception):
+    pass
+
+
+def _refuse_busy(host: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise _StartError(f"port {port}: expected 1 to 65535")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise _StartError(
+                f"port {port} on {host}: {error.strerror}; choose another: make serve PORT=8001"
+            ) from error
+
+
+def _ensure_champion(state: State) -> None:
+    """Train on the bundled cohort, register and promote, unless a version was ever promoted."""
+    try:
+        if pointer.read(state) is not None:
+            return
+    except IntegrityError as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return
+    artifacts = PROJECT / "artifacts"
+    steps = [
+        ["training.train", "--output", str(artifacts)],
+        ["registry", "register", "--version", FIRST_VERSION, "--artifacts", str(artifacts)],
+        ["registry", "promote", "--version", FIRST_VERSION, "--reason", "first version"],
+    ]
+    if _is_registered(state):  # stopped between register and promote the last time
+        del steps[:2]
+    print(f"no champion yet in {state.home}: train, register and promote {FIRST_VERSION}")
+    for number, step in enumerate(steps, 1):
+        print(f"[{number}/{len(steps)}] python -m {' '.join(step[:2])}", flush=True)
+        done = subprocess.run([sys.executable, "-m", *step], cwd=PROJECT)
+        if done.returncode != 0:
+            raise _StartError(f"python -m {step[0]} ended with exit code {done.returncode}")
+
+
+def _is_registered(state: State) -> bool:
+    try:
+        store.get(state, store.model_name(state, None), FIRST_VERSION)
+    except RegistryError:
+        return False
+    return True
+
+
+def _serve(host: str, port: int) -> int:
+    command = [str(Path(sys.executable).parent / "bentoml"), "serve", ".", "--port", str(port)]
+    command += ["--host", host]
+    server = subprocess.Popen(command, cwd=PROJECT)
+    # Ctrl-C reaches the server too, as it is in the same process group; wait for its clean end.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    if _wait_ready(server, address):
+        _print_next_lines(address)
+    code = server.wait()
+    print("stopped" if code in (0, -signal.SIGINT, -signal.SIGTERM) else f"ended with {code}")
+    return 0 if code in (0, -signal.SIGINT, -signal.SIGTERM) else 1
+
+
+def _wait_ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
+    deadline = time.monotonic() + _READY_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=2):
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    if server.poll() is None:
+        print(f"error: not ready after {_READY_SECONDS:g} s; see {address}/health", file=sys.stderr)
+    return False
+
+
+def _print_next_lines(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/metadata", timeout=10) as response:
+        metadata = json.load(response)
+    row = json.dumps({"instances": metadata["example"]["instances"][:1]}, ensure_ascii=False)
+    lines = [
+        "",
+        f"serving {metadata['model']} {metadata['model_version']} at {address} (Ctrl-C stops it)",
+        f"  curl {address}/health",
+        f"  curl {address}/metadata",
+        f"  curl -H 'Content-Type: application/json' {address}/predict -d '{row}'",
+        "",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    sys.exit(main())
