@@ -1,0 +1,127 @@
+"""A real `bentoml serve` process on a free port of 127.0.0.1, stopped with the test."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+PROJECT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 90.0
+
+
+def environment(home: Path, **extra: str) -> dict[str, str]:
+    """The environment of a command whose state lives under `home`."""
+    return os.environ | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"} | extra
+
+
+def command(
+    home: Path, *arguments: str | Path, check: bool = True, **extra: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m arguments` to its end; with `check`, a non-zero exit code fails the test."""
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, arguments)],
+        cwd=PROJECT,
+        env=environment(home, **extra),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
+    return done
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """`bentoml serve TARGET` over `home`; `client` talks to it, `log` is what it printed."""
+
+    def __init__(
+        self, home: Path, *, target: str = ".", wait: str = "/readyz", **extra: str
+    ) -> None:
+        self.home = home
+        self.port = free_port()
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self._log_path = home / f"serve-{self.port}.log"
+        self._wait = wait
+        bentoml = Path(sys.executable).parent / "bentoml"
+        self._command = [str(bentoml), "serve", target, "--host", "127.0.0.1"]
+        self._command += ["--port", str(self.port)]
+        self._environment = environment(home, **extra)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self._log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command, cwd=PROJECT, env=self._environment, stdout=log, stderr=log
+            )
+        try:
+            wait_for(self._answers, READY_SECONDS, lambda: f"not ready:\n{self.log}")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.client.close()
+        self.stop()
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self) -> int:
+        """Stop it as Ctrl-C does and return its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+    def workers(self) -> list[int]:
+        """The pids of the processes that score."""
+        assert self.process is not None
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        workers = []
+        for pid in found.split():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"_bentoml_impl.worker.service" in words:
+                workers.append(int(pid))
+        return workers
+
+    def predict(self, rows: Sequence[dict[str, Any]], **headers: str) -> httpx.Response:
+        return self.client.post("/predict", json={"instances": list(rows)}, headers=headers)
+
+    def health(self) -> dict[str, Any]:
+        return dict(self.client.get("/health").json())
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"ended early:\n{self.log}"
+        try:
+            return self.client.get(self._wait).status_code in (200, 503)
+        except httpx.TransportError:
+            return False
+
+
+def wait_for(condition: Any, seconds: float, explain: Any = lambda: "not in time") -> None:
+    """Wait until `condition()` is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.02)
