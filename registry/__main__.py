@@ -1,6 +1,7 @@
 """`python -m registry`: register, promote, rollback, list, history, champion, verify."""
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ _Run = Callable[[State, argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 done, else the exit code of the error (see registry.errors)."""
     options = flags.parse(_parser(), arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without arrows must not fail a move
+        sys.stdout.reconfigure(errors="replace")
     try:
         return int(options.run(State.from_environment(), options))
     except RegistryError as error:
@@ -135,7 +138,7 @@ def _list(state: State, options: argparse.Namespace) -> int:
 def _history(state: State, options: argparse.Namespace) -> int:
     from registry import listing, pointer
 
-    events = pointer.events(state)
+    events = [e for e in pointer.events(state) if options.model in (None, e["model"])]
     if options.json:
         _print_json(events)
     else:

@@ -1,26 +1,23 @@
 """configuration.yaml, parsed once into frozen dataclasses; an unknown key is an error that names
 the nearest known one."""
 
-import difflib
+import math
 import os
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
-
-import yaml
+from typing import Any, Literal
 
 from registry import expressions
-from registry.errors import ConfigurationError
-from registry.schema import ENTITY_FIELD, Feature, Range, Schema
+from registry.errors import ConfigurationError, UsageError
+from registry.schema import ENTITY_FIELD, LARGEST, Feature, Range, Schema
+from registry.sections import build, mapping, nearest, read, refuse_unknown
 from registry.state import PROJECT
+from registry.versions import check_model_name
 
 DEFAULT_FILE = PROJECT / "configuration.yaml"
 FILE_VARIABLE = "DATATHON_CONFIGURATION"
-_T = TypeVar("_T")
-_NAMES = {str: "a text", int: "an integer", float: "a number", bool: "true or false"}
 CANDIDATES = ("logistic_regression", "random_forest", "hist_gradient_boosting")
 
 
@@ -110,13 +107,13 @@ def load(path: Path | None = None) -> Configuration:
     """
     path = path or file_in_force()
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8") from error
     try:
-        return parse(content)
+        return parse(read(text))
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error
 
@@ -127,39 +124,44 @@ def parse(content: Any) -> Configuration:
     Raises:
         ConfigurationError: an unknown key, a wrong type, a missing part, a bad expression.
     """
-    sections = _mapping(content, "the file")
-    _refuse_unknown(
+    sections = mapping(content, "the file")
+    refuse_unknown(
         sections, ["model", "features", "derived", "training", "serving", "drift", "bentoml"], ""
     )
     for section in ("model", "features"):
         if section not in sections:
             raise ConfigurationError(f"section `{section}` is missing")
-    model = _build(ModelSettings, sections["model"], "model")
-    if re.fullmatch(r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?", model.name) is None:
-        raise ConfigurationError(
-            "model.name: lower-case letters, digits, - . _ only, at most 63 characters"
-        )
+    model = build(ModelSettings, sections["model"], "model")
+    try:
+        check_model_name(model.name)
+    except UsageError as error:
+        raise ConfigurationError(f"model.name: {error}") from error
     schema = _schema(sections["features"], sections.get("derived") or {})
     _check_roles(model, schema)
-    training = _build(TrainingSettings, sections.get("training") or {}, "training")
+    training = build(TrainingSettings, sections.get("training") or {}, "training")
     _check_training(training)
+    serving = build(ServingSettings, sections.get("serving") or {}, "serving")
+    _check_serving(serving)
+    drift = build(DriftLimits, sections.get("drift") or {}, "drift")
+    if not (0 < drift.yellow < drift.red < math.inf and 0 < drift.max_q < 1):
+        raise ConfigurationError("drift: expected 0 < yellow < red, and max_q between 0 and 1")
     return Configuration(
         model=model,
         schema=schema,
         training=training,
-        serving=_build(ServingSettings, sections.get("serving") or {}, "serving"),
-        drift=_build(DriftLimits, sections.get("drift") or {}, "drift"),
-        bentoml=_mapping(sections.get("bentoml") or {}, "bentoml"),
+        serving=serving,
+        drift=drift,
+        bentoml=mapping(sections.get("bentoml") or {}, "bentoml"),
     )
 
 
 def _schema(features: Any, derived: Any) -> Schema:
-    parsed = tuple(_feature(name, entry) for name, entry in _mapping(features, "features").items())
+    parsed = tuple(_feature(name, entry) for name, entry in mapping(features, "features").items())
     if not parsed:
         raise ConfigurationError("features: at least one is needed")
     numeric = {feature.name for feature in parsed if feature.type != "category"}
     columns = []
-    for name, text in _mapping(derived, "derived").items():
+    for name, text in mapping(derived, "derived").items():
         where = f"derived.{name}"
         _check_name(name, where)
         if name in {feature.name for feature in parsed}:
@@ -170,7 +172,7 @@ def _schema(features: Any, derived: Any) -> Schema:
             raise ConfigurationError(f"{where}: {error}") from error
         for unknown in sorted(used - numeric):
             raise ConfigurationError(
-                f"{where}: {unknown!r} is no declared number{_nearest(unknown, numeric)}"
+                f"{where}: {unknown!r} is no declared number{nearest(unknown, numeric)}"
             )
         columns.append((name, str(text)))
     return Schema(features=parsed, derived=tuple(columns))
@@ -179,7 +181,7 @@ def _schema(features: Any, derived: Any) -> Schema:
 def _feature(name: str, entry: Any) -> Feature:
     where = f"features.{name}"
     _check_name(name, where)
-    facts = _build(_FeatureEntry, entry, where)
+    facts = build(_FeatureEntry, entry, where)
     if facts.type == "category" and (facts.soft_range or facts.hard_range):
         raise ConfigurationError(f"{where}: a category has levels, not a range")
     if facts.type != "category" and (facts.levels or facts.closed):
@@ -210,6 +212,8 @@ def _range(value: tuple[float, ...] | None, where: str) -> Range | None:
         return None
     if len(value) != 2 or not value[0] < value[1]:
         raise ConfigurationError(f"{where}: expected [low, high] with low < high")
+    if max(abs(value[0]), abs(value[1])) > LARGEST:
+        raise ConfigurationError(f"{where}: at most {LARGEST:g} can be scored")
     return (value[0], value[1])
 
 
@@ -225,10 +229,12 @@ def _check_training(training: TrainingSettings) -> None:
     for name in training.candidates:
         if name not in CANDIDATES:
             raise ConfigurationError(
-                f"training.candidates: {name!r} is unknown{_nearest(name, CANDIDATES)}"
+                f"training.candidates: {name!r} is unknown{nearest(name, CANDIDATES)}"
             )
-    if not training.candidates:
-        raise ConfigurationError("training.candidates: at least one is needed")
+    if not training.candidates or len(set(training.candidates)) < len(training.candidates):
+        raise ConfigurationError("training.candidates: expected at least one, each once")
+    if not 0 <= training.seed < 2**32:
+        raise ConfigurationError("training.seed: expected 0 to 4294967295")
     for key in ("target_recall", "capacity_share", "leakage_auc"):
         if not 0.0 < getattr(training, key) <= 1.0:
             raise ConfigurationError(f"training.{key}: expected a share above 0 and at most 1")
@@ -237,51 +243,7 @@ def _check_training(training: TrainingSettings) -> None:
             raise ConfigurationError(f"training.{key}: expected at least {least}")
 
 
-def _build(kind: type[_T], content: Any, where: str) -> _T:
-    """Make the frozen dataclass `kind` of a mapping, checking each key and type."""
-    entries = _mapping(content, where)
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    _refuse_unknown(entries, list(known), f"{where}.")
-    for name, entry in known.items():
-        required = entry.default is MISSING and entry.default_factory is MISSING
-        if required and name not in entries:
-            raise ConfigurationError(f"{where}.{name} is missing")
-    hints = get_type_hints(kind)
-    return kind(
-        **{name: _typed(value, hints[name], f"{where}.{name}") for name, value in entries.items()}
-    )
-
-
-def _typed(value: Any, hint: Any, where: str) -> Any:
-    if isinstance(hint, UnionType):
-        return None if value is None else _typed(value, get_args(hint)[0], where)
-    if get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            raise ConfigurationError(f"{where}: expected {' or '.join(get_args(hint))}")
-        return value
-    if get_origin(hint) is tuple:
-        if not isinstance(value, list):
-            raise ConfigurationError(f"{where}: expected a list")
-        return tuple(_typed(item, get_args(hint)[0], where) for item in value)
-    if hint is float and type(value) is int:
-        return float(value)
-    if type(value) is not hint:
-        raise ConfigurationError(f"{where}: expected {_NAMES[hint]}")
-    return value
-
-
-def _mapping(content: Any, where: str) -> dict[str, Any]:
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise ConfigurationError(f"{where}: expected a mapping of names to values")
-    return content
-
-
-def _refuse_unknown(entries: Mapping[str, Any], known: Iterable[str], prefix: str) -> None:
-    for key in entries:
-        if key not in known:
-            raise ConfigurationError(f"unknown key `{prefix}{key}`{_nearest(key, known)}")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
-    return f"; did you mean `{near[0]}`?" if near else ""
+def _check_serving(serving: ServingSettings) -> None:
+    for key in ("max_rows", "max_body_bytes", "timeout_seconds", "max_concurrency", "poll_ms"):
+        if not 0 < getattr(serving, key) < math.inf:
+            raise ConfigurationError(f"serving.{key}: expected more than 0")

@@ -2,7 +2,8 @@
 as Python.
 
 Only names, numbers, + - * / , a sign and parentheses are accepted. A null operand gives null; so
-does whatever has no finite value (a division by zero), so that scoring cannot raise.
+does each step that has no value (a division by zero) or one too large to be scored, so that scoring
+cannot raise.
 """
 
 import ast
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from registry.errors import ConfigurationError
+from registry.schema import LARGEST
 
 Column = NDArray[np.float64]
 
@@ -22,6 +24,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Column, Column], Column]] = {
     ast.Div: np.divide,
 }
 _MAX_LENGTH = 500
+_MAX_DEPTH = 200
 
 
 def parse(text: str) -> ast.expr:
@@ -34,13 +37,15 @@ def parse(text: str) -> ast.expr:
         raise ConfigurationError(f"expression longer than {_MAX_LENGTH} characters")
     try:
         tree = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ConfigurationError(f"{text!r} is not arithmetic over features") from error
     for node in ast.walk(tree):
         if not _is_arithmetic(node):
             raise ConfigurationError(
                 f"{text!r}: only feature names, numbers, + - * / and parentheses are allowed"
             )
+    if _depth(tree) > _MAX_DEPTH:
+        raise ConfigurationError(f"{text!r}: more than {_MAX_DEPTH} operations in one another")
     return tree
 
 
@@ -52,9 +57,15 @@ def names(tree: ast.expr) -> set[str]:
 def evaluate(tree: ast.expr, columns: Mapping[str, Column], rows: int) -> Column:
     """Evaluate over float columns of shape (rows,); nulls are NaN, in and out."""
     with np.errstate(all="ignore"):
-        result = np.broadcast_to(_value(tree, columns), (rows,)).astype(np.float64)
-    result[~np.isfinite(result)] = np.nan
-    return result
+        return np.broadcast_to(_value(tree, columns), (rows,)).astype(np.float64)
+
+
+def _depth(tree: ast.AST) -> int:
+    """Nodes on the longest way down, without recursion: it is what recursion is kept safe from."""
+    depth, level = 0, [tree]
+    while level:
+        depth, level = depth + 1, [c for node in level for c in ast.iter_child_nodes(node)]
+    return depth
 
 
 def _is_arithmetic(node: ast.AST) -> bool:
@@ -77,5 +88,6 @@ def _value(node: ast.expr, columns: Mapping[str, Column]) -> Column:
             value = _value(operand, columns)
             return -value if isinstance(op, ast.USub) else value
         case ast.BinOp(left=left, op=op, right=right):
-            return _OPERATORS[type(op)](_value(left, columns), _value(right, columns))
+            result = _OPERATORS[type(op)](_value(left, columns), _value(right, columns))
+            return np.where(np.abs(result) <= LARGEST, result, np.nan)
     raise AssertionError(f"parse() let {ast.dump(node)} through")

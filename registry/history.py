@@ -26,9 +26,9 @@ def entry(pointer: Mapping[str, Any]) -> Event:
 
 
 def read(state: State) -> list[Event]:
-    """Every event, oldest first; a torn last line is left out."""
+    """Every event, oldest first; a last line without its end is left out, as `append` drops it."""
     try:
-        lines = state.history.read_bytes().split(b"\n")
+        *lines, _ = state.history.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     events = []
@@ -37,9 +37,16 @@ def read(state: State) -> list[Event]:
             event = json.loads(line)
         except ValueError:
             continue
-        if isinstance(event, dict) and {"generation", "to", "action"} <= event.keys():
+        if is_event(event):
             events.append(event)
     return events
+
+
+def is_event(event: Any) -> bool:
+    """Whether a parsed line has what the next move needs of it."""
+    if not isinstance(event, dict) or type(event.get("generation")) is not int:
+        return False
+    return all(isinstance(event.get(key), str) for key in ("model", "action", "to"))
 
 
 def append(state: State, event: Event) -> None:
@@ -78,24 +85,22 @@ def broken_links(events: Sequence[Event]) -> list[int]:
     return broken
 
 
-def good_champions(events: Sequence[Event]) -> list[str]:
-    """Versions to roll back to, the current champion last.
+def good_champions(events: Sequence[Event]) -> list[tuple[str, str]]:
+    """Models and versions to roll back to, the current champion last.
 
     A promote goes on top; a rollback takes away what it left, until that is promoted again. So two
     rollbacks in a row go back two good versions and never return to the one just left.
     """
-    stack: list[str] = []
-    left: set[str] = set()
+    stack: list[tuple[str, str]] = []
     for event in events:
-        version = event["to"]
+        champion = (event["model"], event["to"])
         if event["action"] == "rollback" and stack:
-            left.add(stack.pop())
-            while version in stack and stack[-1] != version:
-                left.add(stack.pop())
-        left.discard(version)
-        stack = [kept for kept in stack if kept not in left]
-        if not stack or stack[-1] != version:
-            stack.append(version)
+            stack.pop()
+            while champion in stack and stack[-1] != champion:
+                stack.pop()
+        # Each stands once, where it last came on top: what is taken away is gone altogether.
+        stack = [kept for kept in stack if kept != champion]
+        stack.append(champion)
     return stack
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from registry import pointer, store
 from registry.errors import IntegrityError
@@ -27,18 +28,23 @@ def collect(state: State, model: str | None) -> list[dict[str, Any]]:
 def show(facts: Sequence[dict[str, Any]]) -> None:
     """A table on the terminal, newest version first."""
     table = Table(title=facts[0]["model"] if facts else "no versions")
-    table.add_column("version")
+    table.add_column("version", no_wrap=True)
     table.add_column("trained (UTC)")
     for name in ("recall", "precision", "PR-AUC"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("champion", justify="center")
     for entry in reversed(facts):
+        star = "★" if entry["champion"] else ""
         if entry["problem"]:
-            table.add_row(entry["version"], f"[red]{entry['problem']}[/red]")
+            table.add_row(entry["version"], "damaged", "", "", "", star, style="red")
             continue
         values = [_with_interval(entry["metrics"][name]) for name in _SHOWN]
-        table.add_row(entry["version"], entry["created"], *values, "★" if entry["champion"] else "")
-    Console(highlight=False).print(table)
+        table.add_row(entry["version"], entry["created"].replace("T", "\n"), *values, star)
+    console = Console(highlight=False, markup=False)
+    console.print(table)
+    for entry in facts:
+        if entry["problem"]:
+            console.print(f"{entry['version']}: {entry['problem']}", style="red")
 
 
 def show_history(events: Sequence[dict[str, Any]]) -> None:
@@ -49,7 +55,8 @@ def show_history(events: Sequence[dict[str, Any]]) -> None:
     for event in reversed(events):
         cells = [event["generation"], event.get("at"), event["action"], event.get("from")]
         cells += [event["to"], event.get("by"), event.get("reason")]
-        table.add_row(*("" if cell is None else str(cell) for cell in cells))
+        # A reason is anybody's text: as markup, a lone [/b] in it would raise.
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
     Console(highlight=False).print(table)
 
 
@@ -59,15 +66,20 @@ def _facts(stored: store.Stored, current: str | None) -> dict[str, Any]:
     facts["champion"] = version == current
     try:
         metrics = stored.document("metrics.json")["metrics"]
-        facts["created"] = stored.document("provenance.json")["trained_at"]
-        facts["metrics"] = {name: metrics[name] for name in metrics}
+        for name in _SHOWN:
+            _with_interval(metrics[name])
+        facts["created"] = str(stored.document("provenance.json")["trained_at"])
+        facts["metrics"] = metrics
         facts["problem"] = None
-    except (IntegrityError, KeyError, TypeError) as error:
-        facts |= {"created": None, "metrics": {}, "problem": f"damaged: {error}"}
+    except IntegrityError as error:
+        facts |= {"created": None, "metrics": {}, "problem": str(error)}
+    except (KeyError, TypeError, ValueError):
+        problem = f"{stored.folder}: metrics.json or provenance.json lacks what is shown here"
+        facts |= {"created": None, "metrics": {}, "problem": problem}
     return facts
 
 
 def _with_interval(metric: dict[str, float | None]) -> str:
     if metric["value"] is None:
         return "undefined"
-    return f"{metric['value']:.3f} ({metric['low']:.3f}–{metric['high']:.3f})"
+    return f"{metric['value']:.3f}\n{metric['low']:.3f}–{metric['high']:.3f}"

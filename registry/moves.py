@@ -59,16 +59,16 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         events = pointer.events(state)
         if not events:
             raise UnknownVersionError("nothing was ever promoted, so there is nothing to roll back")
-        target = version or _previous(events)
-        stored = store.get(state, events[-1]["model"], target)
+        model, target = _previous(events) if version is None else (events[-1]["model"], version)
+        stored = store.get(state, model, target)
         return _commit(state, "rollback", stored, reason, dry_run)
 
 
-def _previous(events: list[dict[str, Any]]) -> str:
+def _previous(events: list[dict[str, Any]]) -> tuple[str, str]:
     good = history.good_champions(events)
     if len(good) < 2:
         raise UnknownVersionError(
-            f"no earlier good champion than {good[-1]}; choose one with --version "
+            f"no earlier good champion than {good[-1][1]}; choose one with --version "
             "(see `python -m registry list`)"
         )
     return good[-2]

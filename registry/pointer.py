@@ -10,14 +10,15 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from registry import history
-from registry.errors import IntegrityError, MovedError, UnknownVersionError
+from registry.errors import IntegrityError, MovedError, UnknownVersionError, UsageError
 from registry.state import State, replace_file
+from registry.versions import Version, check_model_name
 
 _LOCK_SECONDS = 10.0
 
@@ -56,10 +57,11 @@ def read(state: State) -> Champion | None:
             event=raw["event"],
             raw=raw,
         )
-        typed = all(isinstance(t, str) for t in (champion.model, champion.version, champion.digest))
-        if not typed or type(champion.generation) is not int or type(champion.event) is not dict:
+        check_model_name(champion.model)
+        Version.parse(champion.version)
+        if not isinstance(champion.digest, str) or not history.is_event(history.entry(raw)):
             raise ValueError
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, UsageError) as error:
         raise IntegrityError(
             f"{state.champion}: not a champion pointer; promote a version to write it anew "
             "(see `python -m registry history`)"
@@ -116,15 +118,19 @@ def move(
     reason: str,
     verdict: Mapping[str, Any] | None = None,
 ) -> Champion:
-    """Commit a move; the caller holds the lock and has verified `digest`."""
+    """Commit a move; the caller holds the lock and has verified `digest`.
+
+    The move is done once the pointer stands; if the history cannot be written then, the next
+    command writes what it lacks.
+    """
     known = repair(state)
     last = known[-1] if known else None
     event = {
         "action": action,
         "from": last["to"] if last else None,
         "to": version,
-        "by": _who(),
-        "reason": reason,
+        "by": _storable(_who()),
+        "reason": _storable(reason),
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "verdict": dict(verdict or {}),
         "prev_sha256": history.line_sha256(last),
@@ -140,7 +146,8 @@ def move(
         "event": event,
     }
     replace_file(state.champion, (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode())
-    history.append(state, history.entry(raw))
+    with suppress(OSError):
+        history.append(state, history.entry(raw))
     return Champion(model, version, generation, digest, event, raw)
 
 
@@ -166,6 +173,11 @@ def repair(state: State) -> list[dict[str, Any]]:
     for missing in whole[written:]:
         history.append(state, missing)
     return whole
+
+
+def _storable(text: str) -> str:
+    """Bytes of a command line that are no UTF-8 arrive as lone surrogates, which no file takes."""
+    return text.encode(errors="replace").decode()
 
 
 def _who() -> str:

@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry import configuration as settings
 from registry import manifest, pointer
 from registry.errors import IntegrityError, RegistryError, UsageError, VersionExistsError
 from registry.state import BENTO_NAME, PROJECT, State, sync
-from registry.versions import Version
+from registry.versions import Version, check_model_name
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ def register(
     """Make `model:version` and `datathon-api:version` from a folder of artefacts.
 
     Raises:
-        UsageError: the version is not an exact name, or there are no artefacts.
+        UsageError: the version is not an exact name, there are no artefacts, or `configuration`,
+            which goes into the Bento, is wrong.
         VersionExistsError: it is registered already; a version is never overwritten.
         IntegrityError: the artefacts are not those of their manifest.
         RegistryError: BentoML could not build, or the disk is full; nothing is left behind.
@@ -48,10 +50,10 @@ def register(
         raise UsageError(
             f"{artifacts}: no such folder; run `python -m training.train --output {artifacts}`"
         )
-    contents = manifest.read_verified(artifacts)
-    model = str(json.loads(contents["model.json"])["model"])
+    settings.load(configuration)
+    model = _model_name(artifacts)
     target = state.models / model / name
-    _refuse_existing(target)
+    _refuse_existing(state, name)
     done = Registration(model, name, manifest.digest_of(artifacts), target)
     if dry_run:
         return done
@@ -70,10 +72,19 @@ def register(
     return done
 
 
-def _refuse_existing(target: Path) -> None:
-    if target.exists():
+def _model_name(artifacts: Path) -> str:
+    content = manifest.read_verified(artifacts)["model.json"]
+    try:
+        return check_model_name(json.loads(content)["model"])
+    except (ValueError, KeyError, TypeError, UsageError) as error:
+        raise IntegrityError(f"{artifacts / 'model.json'}: names no model") from error
+
+
+def _refuse_existing(state: State, name: str) -> None:
+    """A Bento has the same name for every model, so a number is taken whosever version it is."""
+    for taken in state.models.glob(f"*/{name}"):
         raise VersionExistsError(
-            f"{target.name} is registered already and a version is never overwritten; "
+            f"{taken.parent.name}:{name} is registered already and a version is never overwritten; "
             "choose the next number (see `python -m registry list`)"
         )
 
@@ -98,7 +109,7 @@ def _package(staging: Path, artifacts: Path, model: str, version: str, configura
     environment = os.environ | {"BENTOML_HOME": str(staging), "BENTOML_DO_NOT_TRACK": "True"}
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
-        lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise RegistryError(
             f"BentoML could not build {version}: {lines[-1] if lines else 'no word'}"
         )
@@ -112,7 +123,7 @@ def _settle(folder: Path) -> None:
 
 
 def _move_in(state: State, staged: Path, model: Path, bento: Path, bento_target: Path) -> None:
-    _refuse_existing(model)
+    _refuse_existing(state, model.name)
     for target in (model, bento_target):
         target.parent.mkdir(parents=True, exist_ok=True)
     if bento_target.exists():  # left by a crash: its model does not exist

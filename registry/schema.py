@@ -15,6 +15,9 @@ Range = tuple[float, float]
 
 ENTITY_FIELD = "entity_id"
 """The one field beside the features that a row may carry: who it is about."""
+LARGEST = 1e37
+"""The largest number that is scored, sent or derived: a forest scores in float32."""
+_LARGEST_INTEGER = float(2**53)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class Feature:
     hard_range: Range | None = None
     levels: tuple[str, ...] = ()
     closed: bool = False
+
+    @property
+    def bounds(self) -> Range:
+        """What a number may be: the hard range, within what can be scored and stored exactly."""
+        limit = _LARGEST_INTEGER if self.type == "integer" else LARGEST
+        low, high = self.hard_range or (-limit, limit)
+        return (max(low, -limit), min(high, limit))
 
     @property
     def expected(self) -> str:

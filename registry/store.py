@@ -8,7 +8,7 @@ from typing import Any
 from registry import manifest, pointer
 from registry.errors import IntegrityError, UnknownVersionError, UsageError
 from registry.state import State
-from registry.versions import Version, unknown_version
+from registry.versions import Version, check_model_name, unknown_version
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Stored:
 
 
 def versions(state: State, model: str) -> list[Stored]:
-    """The registered versions of a model, lowest first; foreign folders are passed over."""
+    """The registered versions of a model, lowest first, damaged ones too; what has another name is
+    not ours and passed over."""
     folder = state.models / model
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -47,7 +48,7 @@ def versions(state: State, model: str) -> list[Stored]:
             version = Version.parse(path.name)
         except UsageError:
             continue
-        if (path / manifest.MANIFEST).exists():
+        if path.is_dir():
             found.append(Stored(model, version, path))
     return sorted(found, key=lambda stored: stored.version)
 
@@ -56,15 +57,12 @@ def get(state: State, model: str, version: str) -> Stored:
     """One exact version.
 
     Raises:
-        UsageError: `version` is not an exact version name, and is not near a registered one.
-        UnknownVersionError: not registered; the message names the nearest.
+        UnknownVersionError: not registered under exactly this name; the message names the nearest.
     """
     known = versions(state, model)
     for stored in known:
         if str(stored.version) == version:
             return stored
-    if not known:
-        Version.parse(version)
     raise unknown_version(version, [stored.version for stored in known])
 
 
@@ -72,11 +70,11 @@ def model_name(state: State, wanted: str | None) -> str:
     """The model that a command is about: as asked for, else the champion's, else the only one.
 
     Raises:
-        UsageError: several models are registered and none was named.
+        UsageError: several models are registered and none was named, or it is no model's name.
         UnknownVersionError: none is registered.
     """
     if wanted is not None:
-        return wanted
+        return check_model_name(wanted)
     try:
         champion = pointer.read(state)
     except IntegrityError:
@@ -84,7 +82,7 @@ def model_name(state: State, wanted: str | None) -> str:
     if champion is not None:
         return champion.model
     folders = state.models.iterdir() if state.models.is_dir() else ()
-    names = sorted(path.name for path in folders if path.is_dir() and versions(state, path.name))
+    names = sorted(path.name for path in folders if path.is_dir() and _is_ours(state, path.name))
     if len(names) > 1:
         raise UsageError(f"several models are registered, choose with --model: {', '.join(names)}")
     if not names:
@@ -93,3 +91,8 @@ def model_name(state: State, wanted: str | None) -> str:
             "`python -m registry register --version v1.0.0 --artifacts artifacts/`"
         )
     return names[0]
+
+
+def _is_ours(state: State, model: str) -> bool:
+    """BentoML's store may hold other people's models, which have no manifest."""
+    return any((v.folder / manifest.MANIFEST).exists() for v in versions(state, model))

@@ -29,10 +29,7 @@ def verify(state: State, model: str | None) -> list[Finding]:
         findings.append(_version(state, stored))
     with pointer.lock(state):
         events = pointer.repair(state)
-    broken = history.broken_links(events)
-    problem = f"the chain breaks at generation {', '.join(map(str, broken))}" if broken else None
-    findings.append(Finding(f"history of {len(events)} move(s)", problem))
-    findings.append(_pointer(state))
+    findings += [_history(state, events), _pointer(state)]
     return findings
 
 
@@ -44,6 +41,22 @@ def _version(state: State, stored: store.Stored) -> Finding:
         return Finding(what, str(error))
     has_bento = (state.bentos / str(stored.version) / "bento.yaml").exists()
     return Finding(what, None if has_bento else f"its Bento is missing from {state.bentos}")
+
+
+def _history(state: State, events: list[history.Event]) -> Finding:
+    what = f"history of {len(events)} move(s)"
+    broken = history.broken_links(events)
+    if broken:
+        return Finding(what, f"the chain breaks at generation {', '.join(map(str, broken))}")
+    try:
+        champion = pointer.read(state)
+    except IntegrityError:  # `_pointer` says so
+        return Finding(what, None)
+    # Nothing follows the last line, so that only the pointer tells whether it was changed.
+    last = [] if champion is None else [history.entry(champion.raw)]
+    return Finding(
+        what, None if events[-1:] == last else "its last move is not the one of champion.json"
+    )
 
 
 def _pointer(state: State) -> Finding:

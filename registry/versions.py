@@ -9,6 +9,7 @@ from registry.errors import UnknownVersionError, UsageError
 
 _NUMBER = r"(0|[1-9][0-9]{0,5})"
 _PATTERN = re.compile(rf"v{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-rc\.{_NUMBER})?")
+_MODEL_NAME = re.compile(r"[a-z0-9]([-._a-z0-9]{0,61}[a-z0-9])?")
 
 
 @total_ordering
@@ -51,6 +52,20 @@ class Version:
         return self._key() < other._key()
 
 
+def check_model_name(text: str) -> str:
+    """A model's name, which is also the name of its folder, as it was given.
+
+    Raises:
+        UsageError: BentoML would refuse or change it, or it would lead out of the store.
+    """
+    if _MODEL_NAME.fullmatch(text) is None:
+        raise UsageError(
+            f"{text!r} is not a model's name: lower-case letters, digits, - . _ only, "
+            "at most 63 characters, first and last a letter or a digit"
+        )
+    return text
+
+
 def unknown_version(wanted: str, known: Iterable[Version]) -> UnknownVersionError:
     """The error for a version that does not exist, naming the nearest one that does."""
     import difflib
@@ -58,11 +73,10 @@ def unknown_version(wanted: str, known: Iterable[Version]) -> UnknownVersionErro
     names = [str(version) for version in sorted(known)]
     if not names:
         return UnknownVersionError(
-            f"no version {wanted}: none is registered yet; "
+            f"no version {wanted!r}: none is registered yet; "
             "run `python -m registry register --version v1.0.0 --artifacts artifacts/`"
         )
     near = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)
     return UnknownVersionError(
-        f"no version {wanted}; nearest is {near[0] if near else names[-1]} "
-        "(see `python -m registry list`)"
+        f"no version {wanted!r}; nearest is {near[0]} (see `python -m registry list`)"
     )
