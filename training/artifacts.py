@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pandas.util import hash_pandas_object
 
 from monitoring.profile import build_reference
 from registry import manifest, serialization
@@ -24,6 +25,7 @@ from training.evaluation import METRICS
 from training.fit import Trained
 
 _GOLDEN_ROWS = 24
+_DRAWN = 100 * _GOLDEN_ROWS
 _LIBRARIES = ("bentoml", "scikit-learn", "skops", "numpy", "pandas", "scipy")
 
 
@@ -33,10 +35,11 @@ def write(
     """Write the version's artefacts into `output`.
 
     Raises:
-        TrainingError: `output` holds something that is not artefacts of ours, or cannot be written.
+        TrainingError: `output` holds something that is not artefacts of ours, or cannot be written;
+            what was there is still there then.
     """
-    if output.exists() and not _is_ours(output):
-        raise TrainingError(f"{output}: exists and holds no artefacts; choose another --output")
+    refuse_foreign(output)
+    output = output.resolve()  # a link stays, and its target is replaced
     contents = _contents(trained, configuration, source)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -48,17 +51,41 @@ def write(
             (fresh / name).write_bytes(content)
         manifest.write(fresh)
         fresh.chmod(0o755)
-        if output.exists():
-            shutil.rmtree(output)
-        fresh.rename(output)
+        _replace(output, fresh)
     except OSError as error:
         raise TrainingError(f"{output}: {error.strerror}") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _is_ours(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / manifest.MANIFEST).exists() or not any(folder.iterdir()))
+def refuse_foreign(output: Path) -> None:
+    """Refuse to replace anything but a folder in which every file is an artefact.
+
+    Raises:
+        TrainingError: `output` is a file, or a folder that holds something else.
+    """
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise TrainingError(f"{output}: is a file; choose another --output")
+    names = {path.name for path in output.iterdir()} - {*manifest.REQUIRED, manifest.MANIFEST}
+    if names:
+        raise TrainingError(
+            f"{output}: holds {min(names)}, which is no artefact; choose another --output"
+        )
+
+
+def _replace(output: Path, fresh: Path) -> None:
+    """Put `fresh` in the place of `output`, which comes back when that is interrupted."""
+    old = fresh.with_name(f"{fresh.name}-old")
+    try:
+        if output.exists():
+            output.rename(old)
+        fresh.rename(output)
+    finally:
+        if old.exists() and not output.exists():
+            old.rename(output)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _contents(
@@ -116,12 +143,18 @@ def _metrics(trained: Trained) -> dict[str, Any]:
 
 
 def _golden(trained: Trained, configuration: Configuration) -> dict[str, Any]:
-    """Rows that are nobody's (each column drawn on its own from the evaluated rows) and their
-    scores, which a loaded version must reproduce."""
+    """Rows that are nobody's (each column drawn on its own from the evaluated rows, and what still
+    equals a real row passed over) and their scores, which a loaded version must reproduce."""
     rng = np.random.default_rng(configuration.training.seed)
-    columns = {
-        name: rng.choice(values, _GOLDEN_ROWS) for name, values in trained.evaluated.columns.items()
-    }
+    drawn = frame_of(
+        {name: rng.choice(values, _DRAWN) for name, values in trained.evaluated.columns.items()}
+    )
+    real = [frame_of(data.columns) for data in (trained.fitted, trained.evaluated)]
+    seen = np.concatenate([hash_pandas_object(frame, index=False) for frame in real])
+    taken = np.isin(hash_pandas_object(drawn, index=False), seen)
+    # With a few columns of a few values every combination is somebody's, and tells nothing of them.
+    first = np.argsort(taken, kind="stable")[:_GOLDEN_ROWS]
+    columns = {str(name): drawn[name].to_numpy()[first] for name in drawn}
     instances = [
         {
             feature.name: _plain(columns[feature.name][row], feature.type)
@@ -145,7 +178,7 @@ def _provenance(
     trained: Trained, configuration: Configuration, source: Mapping[str, Any]
 ) -> dict[str, Any]:
     def periods(values: Any) -> list[str] | None:
-        return None if values is None else sorted({str(value) for value in values.tolist()})
+        return None if values is None else [str(value) for value in sorted(set(values.tolist()))]
 
     settings = json.dumps(configuration, default=_dictionary, sort_keys=True)
     return {

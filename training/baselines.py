@@ -9,12 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from registry import expressions
 from registry.configuration import TrainingSettings
-from registry.pipeline import PrepareColumns, frame_of
 from registry.schema import Schema
 from training import threshold
 from training.data import Dataset
 from training.errors import LeakageError
+
+_ENOUGH = 10  # rows of each class; fewer are told apart by luck
 
 
 @dataclass(frozen=True)
@@ -43,38 +45,41 @@ def best_single_feature(
     best = SingleFeatureRule("(no numeric column)", 1, np.inf)
     reached = 0.0
     for name, values in _numeric_columns(data, schema).items():
-        auc = _auc(data.target, values)
-        if max(auc, 1 - auc) > reached and not np.isnan(values).all():
-            reached = max(auc, 1 - auc)
-            sign = 1 if auc >= 0.5 else -1
+        if np.isnan(values).all():
+            continue
+        for sign in (1, -1):
             ranked = _null_last(sign * values)
-            cut = (
-                threshold.for_capacity(ranked, settings.capacity_share)
-                if settings.threshold_rule == "capacity"
-                else threshold.for_recall(data.target, ranked, settings.target_recall)
-            )
-            best = SingleFeatureRule(name, sign, cut)
+            auc = float(roc_auc_score(data.target, ranked))
+            if auc > reached:
+                reached = auc
+                cut = (
+                    threshold.for_capacity(ranked, settings.capacity_share)
+                    if settings.threshold_rule == "capacity"
+                    else threshold.for_recall(data.target, ranked, settings.target_recall)
+                )
+                best = SingleFeatureRule(name, sign, max(cut, float(np.nanmin(sign * values))))
     return best
 
 
 def refuse_leakage(data: Dataset, schema: Schema, limit: float) -> None:
-    """Refuse data in which one declared feature alone predicts the target better than `limit`.
+    """Refuse data in which one column alone, derived ones included, predicts the target better
+    than `limit`, by its values or by where it has one.
 
     Raises:
-        LeakageError: naming each such feature and its ROC-AUC.
+        LeakageError: naming each such column and its ROC-AUC.
     """
     if len(np.unique(data.target)) < 2:
         return
+    ranks = _numeric_columns(data, schema)
+    known = {name: ~np.isnan(values) for name, values in ranks.items()}
+    for name in schema.categorical:
+        known[name] = pd.Series(data.columns[name], dtype=object).notna().to_numpy()
+        ranks[name] = _level_means(data.columns[name], data)
     found = []
-    for feature in schema.features:
-        values = data.columns[feature.name]
-        if feature.type == "category":
-            auc = roc_auc_score(data.target, _level_means(values, data))
-        else:
-            auc = _auc(data.target, values)
-            auc = max(auc, 1 - auc)
+    for name, values in ranks.items():
+        auc = _separation(data.target, values, known[name])
         if auc > limit:
-            found.append(f"{feature.name} (AUC {auc:.3f})")
+            found.append(f"{name} (AUC {auc:.3f})")
     if found:
         raise LeakageError(
             f"target leakage: {', '.join(found)} alone gives the target away; drop it from "
@@ -83,23 +88,30 @@ def refuse_leakage(data: Dataset, schema: Schema, limit: float) -> None:
 
 
 def _numeric_columns(data: Dataset, schema: Schema) -> dict[str, NDArray[np.float64]]:
-    prepare = PrepareColumns([[name, text] for name, text in schema.derived])
-    frame = prepare.fit_transform(frame_of(data.columns))
-    return {name: frame[name].to_numpy(dtype=np.float64) for name in schema.numeric}
+    """Declared and derived columns in which null stays NaN, whatever else is in `data`."""
+    declared = (name for name, kind in schema.kinds.items() if kind != "category")
+    columns = {name: data.columns[name] for name in declared}
+    for name, text in schema.derived:
+        columns[name] = expressions.evaluate(expressions.parse(text), data.columns, data.rows)
+    return columns
 
 
-def _auc(target: NDArray[np.int8], values: NDArray[np.float64]) -> float:
-    if np.isnan(values).all():
-        return 0.5
-    return float(roc_auc_score(target, _null_last(values)))
+def _separation(
+    target: NDArray[np.int8], values: NDArray[np.float64], known: NDArray[np.bool_]
+) -> float:
+    """The best ROC-AUC in either direction: with nulls at either end, and among the known alone,
+    for a column that repeats the target is leakage where half of it is null, too."""
+    views = [(target, _null_last(sign * values)) for sign in (1, -1)]
+    if np.bincount(target[known], minlength=2).min() >= _ENOUGH:
+        views.append((target[known], values[known]))
+    aucs = [float(roc_auc_score(labels, ranked)) for labels, ranked in views]
+    return max(max(auc, 1 - auc) for auc in aucs)
 
 
 def _null_last(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Nulls below everything else, as one value."""
-    if not np.isnan(values).any():
-        return values
-    lowest = np.nanmin(values) if not np.isnan(values).all() else 0.0
-    return np.where(np.isnan(values), lowest - 1.0, values)
+    null = np.isnan(values)
+    return np.where(null, 0.0 if null.all() else np.nanmin(values) - 1.0, values)
 
 
 def _level_means(values: NDArray[Any], data: Dataset) -> NDArray[np.float64]:
@@ -108,10 +120,8 @@ def _level_means(values: NDArray[Any], data: Dataset) -> NDArray[np.float64]:
     half = data.entities % 2 == 0
     texts = pd.Series(values, dtype=object).fillna("\0")
     target = pd.Series(data.target)
-    means = np.full(len(texts), float(data.target.mean()))
+    means = np.empty(len(texts))
     for side in (half, ~half):
         table = target[~side].groupby(texts[~side]).mean()
-        means[side] = (
-            texts[side].map(table).astype(float).fillna(means[side][0] if side.any() else 0)
-        )
+        means[side] = texts[side].map(table).astype(float).fillna(float(data.target.mean()))
     return means

@@ -21,6 +21,7 @@ from training.errors import NotEnoughDataError
 Split = tuple[NDArray[np.intp], NDArray[np.intp]]
 _MAX_LEVELS = 200  # HistGradientBoosting takes at most 255 levels of a category
 _MIN_LEVEL_ROWS = 10
+_NEXT = "lower training.folds or bring more rows with labels"
 
 
 def make(name: str, schema: Schema, seed: int) -> Pipeline:
@@ -41,17 +42,23 @@ def folds(
     """Splits grouped by entity and stratified by target; each row is tested once.
 
     Raises:
-        NotEnoughDataError: a class or the entities are fewer than the folds.
+        NotEnoughDataError: a class or the entities are fewer than the folds, or too few entities
+            hold a class for it to be among the fitted rows of every fold.
     """
     rarest = min(int(target.sum()), int((1 - target).sum()))
     smallest = min(rarest, len(np.unique(entities)))
     if smallest < count:
         raise NotEnoughDataError(
-            f"{count} folds need at least {count} rows of each class and {count} entities; "
-            f"there are {smallest}"
+            f"{count} folds need at least {count} rows of each class and {count} entities in "
+            f"every part that is split, and one has {smallest}; {_NEXT}"
         )
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(target)), target, entities))
+    splits = list(splitter.split(np.zeros(len(target)), target, entities))
+    if any(len(test) == 0 or len(np.unique(target[fit])) < 2 for fit, test in splits):
+        raise NotEnoughDataError(
+            f"too few entities hold one of the classes to make {count} folds of them; {_NEXT}"
+        )
+    return splits
 
 
 def calibrated(pipeline: Pipeline, splits: Sequence[Split], method: str) -> CalibratedClassifierCV:

@@ -9,9 +9,14 @@ TrainingError          2   the file, the flags or the configuration are wrong
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+_SHOWN = 80  # characters of a value
+
 
 class Violation(NamedTuple):
-    """One value that breaks the contract; `row` counts from 0, None for the whole column."""
+    """One value that breaks the contract; `row` counts from 0.
+
+    For a column as a whole `row` is None and `value` how many columns have its name.
+    """
 
     row: int | None
     column: str
@@ -20,8 +25,11 @@ class Violation(NamedTuple):
 
     def __str__(self) -> str:
         if self.row is None:
-            return f"column {self.column}: missing, expected {self.expected}"
-        return f"row {self.row}, column {self.column}: {self.value!r}, expected {self.expected}"
+            found = f"{self.value} of them" if self.value else "missing"
+            return f"column {self.column}: {found}, expected {self.expected}"
+        shown = "null" if self.value is None else repr(self.value)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+        return f"row {self.row}, column {self.column}: {shown}, expected {self.expected}"
 
 
 class TrainingError(Exception):

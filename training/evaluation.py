@@ -57,18 +57,21 @@ def evaluate(
     """Evaluate scores in [0, 1] and the flags made of them, all of shape (rows,).
 
     PR-AUC is average precision, ROC-AUC counts a tie as half, ECE uses ten bins of equal mass
-    (Nixon et al., 2019).
+    (Nixon et al., 2019). There is one row at least.
     """
     sample = _Sample(target, scores, flags)
     groups, codes = np.unique(entities, return_inverse=True)
     rng = np.random.default_rng(seed)
     point = sample.metrics(np.ones(len(target)))
     draws = np.empty((resamples, len(METRICS)))
+    ece = METRICS.index("ece")
     for draw in range(resamples):
         picked = rng.integers(0, len(groups), len(groups))
         draws[draw] = sample.metrics(
             np.bincount(picked, minlength=len(groups))[codes].astype(float)
         )
+    # A distance is never negative, so the noise that a resample adds only ever makes it larger.
+    draws[:, ece] = np.maximum(draws[:, ece] - draws[:, ece].mean() + point[ece], 0)
     estimates = {
         name: _estimate(point[index], draws[:, index]) for index, name in enumerate(METRICS)
     }
@@ -76,12 +79,25 @@ def evaluate(
 
 
 def calibration_curve(target: NDArray[np.int8], scores: Floats) -> tuple[Floats, Floats]:
-    """Mean score and share of positives in up to ten bins of equal mass, each of shape (bins,)."""
-    order = np.argsort(scores, kind="stable")
-    bins = [part for part in np.array_split(order, _CALIBRATION_BINS) if len(part)]
+    """Mean score and share of positives in up to ten bins of equal mass, lowest scores first, each
+    of shape (bins,)."""
+    order = np.argsort(-scores, kind="stable")
+    bins = np.split(order, _bin_starts(scores[order])[1:])[::-1]
     means = np.array([scores[part].mean() for part in bins])
     shares = np.array([target[part].mean() for part in bins])
     return means, shares
+
+
+def _bin_starts(ranked: Floats) -> NDArray[np.intp]:
+    """Where each of up to ten bins of equal mass starts in sorted scores.
+
+    Rows of one score share a bin, the one that their middle falls into: cut by position, their
+    order in the file would decide what the calibration looks like.
+    """
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(ranked)) + 1])
+    ends = np.append(starts[1:], len(ranked))
+    bins = (starts + ends) * _CALIBRATION_BINS // (2 * len(ranked))
+    return np.asarray(starts[np.diff(bins, prepend=-1) > 0])
 
 
 class _Sample:
@@ -94,8 +110,7 @@ class _Sample:
         self._flags = flags[self._order].astype(np.float64)
         changes = np.flatnonzero(np.diff(self._scores)) + 1
         self._ties = np.concatenate([[0], changes])
-        parts = np.array_split(np.arange(len(scores)), _CALIBRATION_BINS)
-        self._bins = np.array([part[0] for part in parts if len(part)])
+        self._bins = _bin_starts(self._scores)
 
     def metrics(self, row_weights: Floats) -> Floats:
         """The metrics in the order of METRICS, NaN where undefined."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import average_precision_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from registry.configuration import Configuration, TrainingSettings
 from registry.pipeline import frame_of
@@ -61,11 +62,17 @@ class Trained:
 
 
 def train(data: Dataset, configuration: Configuration, progress: Progress) -> Trained:
-    """Run the whole protocol.
+    """Run the whole protocol, on one thread: the same bytes whatever the machine's cores, and no
+    slower than it must be where others use them too.
 
     Raises:
         NotEnoughDataError: too few rows of one class to fit, calibrate or evaluate.
     """
+    with threadpool_limits(limits=1):
+        return _train(data, configuration, progress)
+
+
+def _train(data: Dataset, configuration: Configuration, progress: Progress) -> Trained:
     settings = configuration.training
     fitted, later = split_by_time(data)
     frame = frame_of(fitted.columns)

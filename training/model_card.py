@@ -32,8 +32,8 @@ def write(trained: Trained, configuration: Configuration) -> str:
         f"out-of-fold average precision, then {settings.calibration} calibration.",
         "## How it was made",
         f"- Protocol: {trained.protocol}. {_protocol(trained, model.time_column)}",
-        f"- Cross-validation: {settings.folds} folds, {settings.repeats} repeat(s), stratified{who};"
-        f" seed {settings.seed}.",
+        f"- Cross-validation: {settings.folds} folds, {settings.repeats} repeat(s), stratified{who}"
+        f"; seed {settings.seed}.",
         f"- Threshold {trained.threshold:.6f}: {rule}.",
         "## Candidates",
         table(
@@ -73,7 +73,8 @@ def write(trained: Trained, configuration: Configuration) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    cells = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
 def show(estimate: Estimate) -> str:

@@ -23,9 +23,10 @@ def for_recall(
 
 
 def for_capacity(scores: NDArray[np.float64], share: float) -> float:
-    """The threshold that flags at most `share` of the rows (the team's capacity), at least one."""
+    """The lowest threshold that flags at most `share` of the rows (the team's capacity); where the
+    share allows not even those with the highest score, exactly those."""
     ranked = np.sort(scores)[::-1]
-    allowed = max(1, int(share * len(ranked)))
+    allowed = int(share * len(ranked) + 1e-9)  # 0.29 of 100 is 29, not the 28.999… of a float
     thresholds = np.unique(ranked)[::-1]
     flagged = np.searchsorted(-ranked, -thresholds, side="right")
     fitting = thresholds[flagged <= allowed]

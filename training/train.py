@@ -1,7 +1,6 @@
 """`python -m training.train`: rows with labels in, a version's artefacts out."""
 
 import argparse
-import csv
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,15 +13,13 @@ from rich.table import Table
 
 from registry.configuration import Configuration, load
 from registry.errors import RegistryError
-from training import artifacts, cohort
+from training import artifacts, cohort, violations
 from training.baselines import refuse_leakage
-from training.data import Dataset, check, read_table
-from training.errors import ContractError, TrainingError, Violation
+from training.data import Dataset, check, parse_table, read_bytes
+from training.errors import ContractError, TrainingError
 from training.evaluation import METRICS
 from training.fit import Trained, train
 from training.model_card import compared, show
-
-_SHOWN_VIOLATIONS = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,12 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--configuration", type=Path, help="default: configuration.yaml")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     options = parser.parse_args(arguments)
-    console = Console(stderr=options.json, highlight=False)
+    console = Console(stderr=options.json, highlight=False, markup=False)
     try:
         configuration = load(options.configuration)
         trained = run(options.data, options.output, configuration, console)
     except ContractError as error:
-        _report(error.violations, options.output, console)
+        listing = options.output.parent / f"{options.output.name}-violations.csv"
+        violations.report(error.violations, "nothing was trained", listing)
         return error.exit_code
     except (TrainingError, RegistryError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -63,6 +61,7 @@ def run(data: Path | None, output: Path, configuration: Configuration, console: 
     Raises:
         TrainingError, RegistryError: nothing is written then.
     """
+    artifacts.refuse_foreign(output)
     with console.status("read the rows") as status:
         table, source = _rows(data)
         dataset = check(table, configuration)
@@ -84,8 +83,8 @@ def _rows(data: Path | None) -> tuple[pd.DataFrame, Mapping[str, Any]]:
         table = cohort.generate(cohort.CohortPlan())
         name, content = "bundled cohort", table.to_csv(index=False).encode()
     else:
-        table = read_table(data)
-        name, content = data.name, data.read_bytes()
+        name, content = data.name, read_bytes(data)
+        table = parse_table(data, content)
     return table, {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": len(table)}
 
 
@@ -98,22 +97,6 @@ def _tell(dataset: Dataset, rows: int, console: Console) -> None:
         console.print(f"  note: {count} value(s) of {name} outside the usual range or levels")
 
 
-def _report(violations: Sequence[Violation], output: Path, console: Console) -> None:
-    """The first violations on the terminal, every one in a file beside the output."""
-    for violation in violations[:_SHOWN_VIOLATIONS]:
-        print(f"error: {violation}", file=sys.stderr)
-    print(f"error: {len(violations)} violation(s), nothing was trained", file=sys.stderr)
-    if len(violations) > _SHOWN_VIOLATIONS:
-        path = output.parent / f"{output.name}-violations.csv"
-        try:
-            with path.open("w", newline="", encoding="utf-8") as stream:
-                csv.writer(stream).writerows([Violation._fields, *violations])
-        except OSError as error:
-            print(f"error: {path}: {error.strerror}", file=sys.stderr)
-        else:
-            print(f"error: all of them are in {path}", file=sys.stderr)
-
-
 def _show(trained: Trained, output: Path, console: Console) -> None:
     table = Table(title=f"{trained.evaluated.rows} rows that evaluate ({trained.protocol})")
     table.add_column("")
@@ -124,8 +107,9 @@ def _show(trained: Trained, output: Path, console: Console) -> None:
         table.add_row(metric, *(show(evaluation.metrics[metric]) for _, evaluation in columns))
     table.add_row("flagged", *(f"{e.flagged} of {e.rows}" for _, e in columns))
     console.print(table)
-    console.print(f"threshold {trained.threshold:.4f}, artefacts in {output}/")
-    console.print(f"next: python -m registry register --version v1.0.0 --artifacts {output}")
+    console.print(f"threshold {trained.threshold:.4f}, artefacts in {output}/", soft_wrap=True)
+    command = f"python -m registry register --version v1.0.0 --artifacts {output}"
+    console.print(f"next: {command}", soft_wrap=True)
 
 
 if __name__ == "__main__":
