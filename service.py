@@ -1,11 +1,12 @@
 """The BentoML service: wiring only. What it does stands in serving/, registry/ and monitoring/."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import bentoml
 from bentoml.validators import ContentType
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import WithJsonSchema
+from starlette.responses import Response
 
 from monitoring import logs
 from monitoring.inference_log import SECRET_VARIABLE, EntityKeys, InferenceLog
@@ -13,11 +14,12 @@ from registry.configuration import load
 from registry.state import BENTO_NAME, State
 from registry.worker import Worker
 from serving.baked import baked_model
+from serving.batcher import Batcher
 from serving.edge import Edge
 from serving.endpoints import application
 from serving.exchange import CURRENT
-from serving.predictor import Predictor
-from serving.threads import limit_threads
+from serving.predictor import Predictor, answer
+from serving.process import share_cores, tune
 
 CONFIGURATION = load()
 SERVING = CONFIGURATION.serving
@@ -25,31 +27,35 @@ STATE = State.from_environment()
 LOG = InferenceLog(STATE.inference_log, EntityKeys.from_environment())
 WORKER = Worker(STATE, max_rows=SERVING.max_rows)
 
-limit_threads(CONFIGURATION.bentoml.get("workers", 1))
+share_cores(CONFIGURATION.bentoml.get("workers", 1))
 logs.configure()
 
-# The edge has validated the request's rows; what BentoML merges are those, not the body.
+# The edge answers 504 in the product's own shape; BentoML's limit comes after it.
+TRAFFIC = {"timeout": 2 * SERVING.timeout_seconds, **CONFIGURATION.bentoml.get("traffic", {})}
+
+# The edge has validated the body and put its rows into the exchange; BentoML sees an empty list.
 Instances = Annotated[
     list[Any],
-    PlainValidator(lambda _: CURRENT.get().rows),
     WithJsonSchema({"type": "array", "items": {"type": "object"}, "minItems": 1}),
 ]
 Predictions = Annotated[list[dict[str, Any]], ContentType("application/json")]
 
 
-@bentoml.service(name=BENTO_NAME, **CONFIGURATION.bentoml)
+@bentoml.service(**{"name": BENTO_NAME, **CONFIGURATION.bentoml, "traffic": TRAFFIC})
 @bentoml.asgi_app(application(WORKER, LOG), path="/")
 class DatathonApi:
     """Scores rows with the champion; see GET /metadata for what a row holds."""
 
     def __init__(self) -> None:
-        self._predictor = Predictor(LOG, on_log_failure=SERVING.on_log_failure)
+        predictor = Predictor(LOG, on_log_failure=SERVING.on_log_failure)
+        self._batcher = Batcher(predictor.predict, max_rows=SERVING.max_rows)
         self.predict = self.predict  # BentoML would wrap the method anew at each request
 
     @bentoml.on_startup
     async def start(self) -> None:
         """Load and warm up before the worker accepts, then follow the pointer."""
         logs.configure()
+        tune()
         WORKER.start(baked_model(self.bento_service))  # type: ignore[attr-defined]
         if not LOG.keys.enabled:
             logs.LOGGER.warning("entity_id is not logged: %s is not set", SECRET_VARIABLE)
@@ -62,15 +68,15 @@ class DatathonApi:
     def __is_ready__(self) -> bool:
         return WORKER.serving is not None
 
-    @bentoml.api(
-        route="/predict",
-        batchable=True,
-        max_batch_size=SERVING.max_rows,
-        max_latency_ms=int(SERVING.timeout_seconds * 1000),
-    )
-    def predict(self, instances: Instances) -> Predictions:
+    @bentoml.api(route="/predict")
+    async def predict(self, instances: Instances) -> Predictions:
         """Risk scores in the order of the rows."""
-        return self._predictor.predict(instances)
+        exchange = CURRENT.get()
+        await self._batcher.submit(exchange)
+        refusal = exchange.refusal
+        body = answer(exchange) if refusal is None else refusal.body
+        response = Response(body, refusal.status if refusal else 200, media_type="application/json")
+        return cast(Predictions, response)  # BentoML sends a response as it is
 
 
 DatathonApi.add_asgi_middleware(  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """What /metrics shows of ours, summed over the workers by prometheus_client's multiprocess mode."""
 
+from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -9,8 +10,11 @@ from registry.validation import Problem
 
 PREDICTIONS = Counter("datathon_predictions", "Rows scored")
 POSITIVES = Counter("datathon_positives", "Rows scored at or above the threshold")
-SCORES = Histogram(
-    "datathon_score", "Risk scores", buckets=[step / 10 for step in range(1, 10)] + [1.0]
+SCORES = Counter("datathon_scores", "Rows scored, by tenth of the risk score", ["tenth"])
+BATCH_ROWS = Histogram(
+    "datathon_batch_rows",
+    "Rows merged into one batch",
+    buckets=[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
 )
 VALIDATION_ERRORS = Counter(
     "datathon_validation_errors", "Problems in refused requests, by declared field", ["field"]
@@ -23,12 +27,13 @@ GENERATION = Gauge(
 )
 
 
-def count_scores(scores: Sequence[float], positives: int) -> None:
-    """Count one batch."""
+def count_scores(scores: Sequence[float], threshold: float) -> None:
+    """Count the rows of one request."""
     PREDICTIONS.inc(len(scores))
-    POSITIVES.inc(positives)
-    for score in scores:
-        SCORES.observe(score)
+    POSITIVES.inc(sum(score >= threshold for score in scores))
+    tenths = Tally(min(int(score * 10), 9) for score in scores)
+    for tenth, count in tenths.items():
+        SCORES.labels(f"{tenth / 10:.1f}").inc(count)
 
 
 def count_problems(problems: Iterable[Problem], declared: Sequence[str]) -> None:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from registry.pipeline import column
 from registry.schema import Schema
 
+_NUMBER: set[type] = {float, int, type(None)}
+_TEXT: set[type] = {str, type(None)}
+
 
 @dataclass(frozen=True)
 class Window:
@@ -38,8 +41,9 @@ def read(root: Path, schema: Schema, version: str, start: datetime, end: datetim
     kept: list[dict[str, Any]] = []
     seen: set[str] = set()
     torn = invalid = others = 0
+    kinds = [(f.name, _TEXT if f.type == "category" else _NUMBER) for f in schema.features]
     for line, complete in _lines(root, start, end):
-        record = _record(line)
+        record = _record(line, kinds)
         if record is None:
             torn, invalid = (torn, invalid + 1) if complete else (torn + 1, invalid)
         elif not first <= record["ts"] < last or record["prediction_id"] in seen:
@@ -72,7 +76,8 @@ def _lines(root: Path, start: datetime, end: datetime) -> Iterator[tuple[bytes, 
         day += timedelta(days=1)
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def _record(line: bytes, kinds: list[tuple[str, set[type]]]) -> dict[str, Any] | None:
+    """The record that a line holds; None where it is none, or of other types than the schema's."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -82,8 +87,10 @@ def _record(line: bytes) -> dict[str, Any] | None:
         return None
     texts = all(isinstance(record[key], str) for key in ("prediction_id", "ts", "model_version"))
     score = record["risk_score"]
-    right = texts and isinstance(score, float | int) and isinstance(record["features"], dict)
-    return record if right else None
+    features = record["features"]
+    if not texts or type(score) not in (float, int) or type(features) is not dict:
+        return None
+    return record if all(type(features.get(name)) in kind for name, kind in kinds) else None
 
 
 def _columns(records: list[dict[str, Any]], schema: Schema) -> dict[str, NDArray[Any]]:

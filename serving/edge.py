@@ -17,7 +17,7 @@ from registry.configuration import ServingSettings
 from registry.validation import InvalidRowsError
 from registry.worker import Worker
 from serving.errors import Refusal
-from serving.exchange import CURRENT, Exchange, PendingRow
+from serving.exchange import CURRENT, Exchange
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -115,14 +115,11 @@ class Edge:
             return Refusal.of(400, 'expected one object: {"instances": [{feature: value, …}, …]}')
         version = serving.loaded
         try:
-            rows = version.validator.validate(content["instances"])
+            exchange.rows = version.validator.validate(content["instances"])
         except InvalidRowsError as error:
             metrics.count_problems(error.problems, version.schema.names)
             return Refusal.invalid(error)
-        exchange.rows = [
-            PendingRow(exchange, index, version, row.values, row.entity_id)
-            for index, row in enumerate(rows)
-        ]
+        exchange.version = version
         return None
 
 

@@ -3,10 +3,9 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import NamedTuple
 
 from registry.loaded import LoadedVersion
-from registry.validation import Value
+from registry.validation import ValidRow
 from serving.errors import Refusal
 
 
@@ -14,24 +13,19 @@ from serving.errors import Refusal
 class Exchange:
     """What the edge, the batch and the answer share about one request.
 
-    `prefix` starts the ids of its predictions; `refusal` is set by whoever finds that there is no
-    answer, and the edge sends it.
+    `prefix` starts the ids of its predictions; `version` is the one that validated the rows and
+    will score them; `refusal` is set by whoever finds that there is no answer.
     """
 
     request_id: str
     prefix: str = field(default_factory=lambda: token_hex(12))
-    rows: "list[PendingRow]" = field(default_factory=list)
+    version: LoadedVersion | None = None
+    rows: list[ValidRow] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
     refusal: Refusal | None = None
 
-
-class PendingRow(NamedTuple):
-    """A validated row that waits for its batch, with the version that validated it."""
-
-    exchange: Exchange
-    position: int
-    version: LoadedVersion
-    values: tuple[Value, ...]
-    entity_id: str | None
+    def prediction_id(self, position: int) -> str:
+        return f"{self.prefix}-{position}"
 
 
 CURRENT: ContextVar[Exchange] = ContextVar("exchange")

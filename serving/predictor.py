@@ -2,20 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import groupby
-from typing import Any, Literal
+from itertools import islice
+from typing import Literal
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from monitoring import metrics
-from monitoring.inference_log import InferenceLog, LogWriteError, Scored
+from monitoring.inference_log import InferenceLog, LogWriteError, ScoredRequest
 from monitoring.logs import LOGGER
 from registry.loaded import LoadedVersion
 from serving.errors import Refusal
-from serving.exchange import PendingRow
+from serving.exchange import Exchange
 
-Answer = dict[str, Any]
 _NOT_LOGGED = "the inference log cannot be written, and on_log_failure is refuse"
 
 
@@ -26,71 +26,86 @@ class Predictor:
         self._log = log
         self._on_log_failure = on_log_failure
 
-    def predict(self, batch: Sequence[PendingRow]) -> list[Answer]:
-        """Answers in the order of `batch`; a row whose request failed gets an empty one, and its
-        exchange a refusal."""
-        scored: list[Scored] = []
-        for version, rows in _runs_of_one_version(batch):
-            scored += self._score(version, rows)
-        if not self._append(scored):
-            for row in batch:
-                row.exchange.refusal = row.exchange.refusal or Refusal.of(503, _NOT_LOGGED)
-        by_id = {row.prediction_id: row for row in scored}
-        return [_answer(by_id.get(_prediction_id(row))) for row in batch]
+    def predict(self, batch: Sequence[Exchange]) -> None:
+        """Give each exchange its scores, logged, or a refusal."""
+        metrics.BATCH_ROWS.observe(sum(len(exchange.rows) for exchange in batch))
+        for version, exchanges in _by_version(batch):
+            self._score(version, exchanges)
+        self._append([exchange for exchange in batch if exchange.refusal is None])
 
-    def _score(self, version: LoadedVersion, rows: list[PendingRow]) -> list[Scored]:
+    def _score(self, version: LoadedVersion, exchanges: Sequence[Exchange]) -> None:
+        rows = [row.values for exchange in exchanges for row in exchange.rows]
         try:
-            scores = _checked(version.scorer.score([row.values for row in rows]), len(rows))
+            scores = iter(_checked(version.scorer.score(rows), len(rows)).tolist())
         except Exception:
-            exchanges = {id(row.exchange): row.exchange for row in rows}
             if len(exchanges) == 1:
-                LOGGER.exception(
-                    "scoring failed", extra={"request_id": rows[0].exchange.request_id}
-                )
-                rows[0].exchange.refusal = Refusal.of(500)
-                return []
+                exchange = exchanges[0]
+                LOGGER.exception("scoring failed", extra={"request_id": exchange.request_id})
+                exchange.refusal = Refusal.of(500)
+                return
             # One of the requests makes scoring raise: find it, and answer the others.
-            return [
-                scored
-                for _, own in groupby(rows, key=lambda row: id(row.exchange))
-                for scored in self._score(version, list(own))
-            ]
-        return [
-            Scored(
-                prediction_id=_prediction_id(row),
-                request_id=row.exchange.request_id,
-                version=version,
-                values=row.values,
-                entity_id=row.entity_id,
-                score=score,
-                label=int(score >= version.threshold),
-            )
-            for row, score in zip(rows, scores.tolist(), strict=True)
-        ]
+            for exchange in exchanges:
+                self._score(version, [exchange])
+            return
+        for exchange in exchanges:
+            exchange.scores = list(islice(scores, len(exchange.rows)))
 
-    def _append(self, scored: list[Scored]) -> bool:
-        """Log before anybody is answered; False where an answer without a log is not wanted."""
-        if not scored:
-            return True
+    def _append(self, exchanges: Sequence[Exchange]) -> None:
+        """Log before anybody is answered."""
+        if not exchanges:
+            return
         try:
-            self._log.append(scored, datetime.now(UTC))
+            self._log.append([_scored(exchange) for exchange in exchanges], datetime.now(UTC))
         except LogWriteError as error:
             metrics.LOG_FAILURES.inc()
             LOGGER.error("%s", error)
             if self._on_log_failure == "refuse":
-                return False
-        metrics.count_scores([row.score for row in scored], sum(row.label for row in scored))
-        return True
+                for exchange in exchanges:
+                    exchange.refusal = Refusal.of(503, _NOT_LOGGED)
+                return
+        for exchange in exchanges:
+            metrics.count_scores(exchange.scores, _version(exchange).threshold)
 
 
-def _runs_of_one_version(
-    batch: Sequence[PendingRow],
-) -> list[tuple[LoadedVersion, list[PendingRow]]]:
-    """Rows grouped by the version that validated them; during a swap a batch may hold two."""
-    runs: dict[int, tuple[LoadedVersion, list[PendingRow]]] = {}
-    for row in batch:
-        runs.setdefault(id(row.version), (row.version, []))[1].append(row)
-    return list(runs.values())
+def answer(exchange: Exchange) -> bytes:
+    """The JSON of a scored request, a prediction a row in the order of the rows."""
+    version = _version(exchange)
+    return orjson.dumps(
+        [
+            {
+                "prediction_id": exchange.prediction_id(position),
+                "risk_score": score,
+                "risk_label": int(score >= version.threshold),
+                "model_version": version.version,
+            }
+            for position, score in enumerate(exchange.scores)
+        ]
+    )
+
+
+def _scored(exchange: Exchange) -> ScoredRequest:
+    version = _version(exchange)
+    return ScoredRequest(
+        request_id=exchange.request_id,
+        prediction_ids=[exchange.prediction_id(n) for n in range(len(exchange.rows))],
+        version=version,
+        rows=exchange.rows,
+        scores=exchange.scores,
+    )
+
+
+def _version(exchange: Exchange) -> LoadedVersion:
+    assert exchange.version is not None, "the edge lets no request through without a version"
+    return exchange.version
+
+
+def _by_version(batch: Sequence[Exchange]) -> list[tuple[LoadedVersion, list[Exchange]]]:
+    """Requests by the version that validated them; during a swap a batch may hold two."""
+    found: dict[int, tuple[LoadedVersion, list[Exchange]]] = {}
+    for exchange in batch:
+        version = _version(exchange)
+        found.setdefault(id(version), (version, []))[1].append(exchange)
+    return list(found.values())
 
 
 def _checked(scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
@@ -98,18 +113,3 @@ def _checked(scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
     if scores.shape != (rows,) or not np.isfinite(scores).all():
         raise ValueError(f"the pipeline returned {scores.shape} scores for {rows} rows, or NaN")
     return scores
-
-
-def _prediction_id(row: PendingRow) -> str:
-    return f"{row.exchange.prefix}-{row.position}"
-
-
-def _answer(row: Scored | None) -> Answer:
-    if row is None:
-        return {}
-    return {
-        "prediction_id": row.prediction_id,
-        "risk_score": row.score,
-        "risk_label": row.label,
-        "model_version": row.version.version,
-    }

@@ -3,15 +3,21 @@
 import json
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitoring import window
+from monitoring.inference_log import EntityKeys, InferenceLog, ScoredRequest
 from monitoring.window import Window
 from registry.schema import Feature, Schema
+from registry.validation import ValidRow
 from tests.server import PROJECT
 
 SCHEMA = Schema((Feature("age", "integer", "years"), Feature("kind", "category", "kind")))
@@ -95,13 +101,17 @@ import resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from monitoring.inference_log import EntityKeys, InferenceLog, LogWriteError, Scored
+from monitoring.inference_log import EntityKeys, InferenceLog, LogWriteError, ScoredRequest
 from registry.schema import Feature, Schema
+from registry.validation import ValidRow
 
 schema = Schema((Feature("age", "integer", "years"),))
-version = SimpleNamespace(version="v1.0.0", schema=schema, schema_digest="s")
+version = SimpleNamespace(version="v1.0.0", schema=schema, schema_digest="s", threshold=0.5)
 def rows(first, count):
-    return [Scored(f"p-{n}", "r", version, (n,), None, 0.5, 1) for n in range(first, first + count)]
+    numbers = range(first, first + count)
+    names = [f"p-{n}" for n in numbers]
+    found = [ValidRow((n,), None) for n in numbers]
+    return [ScoredRequest("r", names, version, found, [0.5] * count)]
 log = InferenceLog(Path(sys.argv[1]), EntityKeys(None))
 """
 
@@ -158,3 +168,26 @@ print("taken", 100, log.problem)
     assert len(taken) < len(words)
     (path,) = (tmp_path / "dt=2026-03-01").iterdir()
     assert ids(path) == [f"p-{first + k}" for first in taken for k in range(4)]
+
+
+JSON_TEXT = st.text(max_size=40) | st.just('"},{"prediction_id":"x') | st.just('a\nb\\"}')
+
+
+@given(texts=st.lists(JSON_TEXT, min_size=1, max_size=6))
+def test_whatever_a_text_holds_each_row_is_one_line_of_the_file(texts: list[str]) -> None:
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+    with tempfile.TemporaryDirectory() as folder:
+        schema = Schema((Feature("kind", "category", "kind"),))
+        version: Any = SimpleNamespace(
+            version="v1.0.0", schema=schema, schema_digest="s", threshold=0.5
+        )
+        rows = [ValidRow((text,), None) for text in texts]
+        names = [f"p-{number}" for number in range(len(rows))]
+        request = ScoredRequest("r", names, version, rows, [0.5] * len(rows))
+        InferenceLog(Path(folder), EntityKeys(None)).append([request], DAY)
+        (path,) = Path(folder).glob("dt=2026-03-01/*.jsonl")
+        lines = path.read_bytes().decode().split("\n")
+    assert lines.pop() == ""
+    records = [json.loads(line) for line in lines]
+    assert [record["features"]["kind"] for record in records] == texts
+    assert [record["prediction_id"] for record in records] == names

@@ -19,9 +19,9 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content["training"] |= {"seed": 7, "candidates": ["hist_gradient_boosting"], "repeats": 1}
     other = folder / "other.yaml"
     other.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    for version, extra in (("v1.0.0", {}), ("v1.1.0", {"DATATHON_CONFIGURATION": str(other)})):
+    for version, configuration in (("v1.0.0", PROJECT / "configuration.yaml"), ("v1.1.0", other)):
         artifacts = folder / version
-        command(home, "training.train", "--output", artifacts, **extra)
+        command(home, "training.train", "--output", artifacts, "--configuration", configuration)
         command(home, "registry", "register", "--version", version, "--artifacts", artifacts)
     command(home, "registry", "promote", "--version", "v1.0.0", "--reason", "first")
     return home

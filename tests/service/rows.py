@@ -16,8 +16,8 @@ from training.cohort import PeriodPlan, as_instances, generate_period
 def cohort_rows(count: int, *, drift: Any = "none", seed: int = 11) -> list[dict[str, Any]]:
     """`count` distinct pupils of 2025 as a client sends them."""
     plan = PeriodPlan(period=2025, rows=count, drift=drift, seed=seed)
-    instances: list[dict[str, Any]] = as_instances(generate_period(plan).rows)["instances"]
-    return instances
+    sent = as_instances(generate_period(plan).rows)["instances"]
+    return [{str(name): value for name, value in row.items()} for row in sent]
 
 
 def pipeline_scores(home: Path, version: str, rows: list[dict[str, Any]]) -> NDArray[np.float64]:
