@@ -83,6 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'report'}: {error.strerror}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("stopped; no report was written", file=sys.stderr)
+        return 130
     if options.json:
         print(json.dumps(done.to_dict(), indent=1, ensure_ascii=False, allow_nan=False))
     else:

@@ -13,12 +13,14 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from registry.loaded import LoadedVersion
 from registry.validation import ValidRow
+
+if TYPE_CHECKING:
+    from registry.loaded import LoadedVersion
 
 SECRET_VARIABLE = "DATATHON_ENTITY_SECRET"
 
@@ -28,7 +30,7 @@ class ScoredRequest(NamedTuple):
 
     request_id: str
     prediction_ids: Sequence[str]
-    version: LoadedVersion
+    version: "LoadedVersion"
     rows: Sequence[ValidRow]
     scores: Sequence[float]
 

@@ -106,7 +106,11 @@ def _package(staging: Path, artifacts: Path, model: str, version: str, configura
     command = [sys.executable, "-m", "registry.package"]
     command += ["--artifacts", str(artifacts.absolute()), "--model", model, "--version", version]
     command += ["--configuration", str(configuration.absolute()), "--context", str(context)]
-    environment = os.environ | {"BENTOML_HOME": str(staging), "BENTOML_DO_NOT_TRACK": "True"}
+    environment = os.environ | {
+        "BENTOML_HOME": str(staging),
+        "BENTOML_DO_NOT_TRACK": "True",
+        settings.FILE_VARIABLE: str(configuration.absolute()),
+    }
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]

@@ -11,12 +11,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registry import pointer, store
 from registry.errors import RegistryError
-from registry.loaded import LoadedVersion, load
 from registry.state import State
+
+if TYPE_CHECKING:
+    from registry.loaded import LoadedVersion
 
 logger = logging.getLogger("bentoml.datathon")
 
@@ -27,7 +29,7 @@ _RETRY_SECONDS = 5.0
 class Serving:
     """What answers are made of, replaced as a whole; generation 0 is a Bento's own model."""
 
-    loaded: LoadedVersion
+    loaded: "LoadedVersion"
     generation: int
     event: Mapping[str, Any]
 
@@ -97,16 +99,22 @@ class Worker:
             loaded = self._load(champion)
         self._serve(Serving(loaded, champion.generation, champion.event))
 
-    def _load(self, champion: pointer.Champion) -> LoadedVersion:
+    def _load(self, champion: pointer.Champion) -> "LoadedVersion":
         stored = store.get(self._state, champion.model, champion.version)
-        return load(stored.folder, champion.version, champion.digest, self._max_rows)
+        return self._read(stored.folder, champion.version, champion.digest)
+
+    def _read(self, folder: Path, version: str, digest: str | None) -> "LoadedVersion":
+        # scikit-learn takes seconds to import, and BentoML's parent process never needs it.
+        from registry.loaded import load
+
+        return load(folder, version, digest, self._max_rows)
 
     def _serve_without_pointer(self) -> None:
         if self.serving is not None and self.serving.generation > 0:
             self._fail(f"{self._state.champion} is gone; the version in memory goes on")
         elif self._baked is not None:
             if self.serving is None:
-                loaded = load(self._baked.folder, self._baked.version, None, self._max_rows)
+                loaded = self._read(self._baked.folder, self._baked.version, None)
                 self._serve(Serving(loaded, 0, {}))
         else:
             self._fail("no champion yet; run `python -m registry promote --version vX.Y.Z`")

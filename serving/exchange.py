@@ -3,10 +3,13 @@
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
-from registry.loaded import LoadedVersion
 from registry.validation import ValidRow
 from serving.errors import Refusal
+
+if TYPE_CHECKING:
+    from registry.loaded import LoadedVersion
 
 
 @dataclass
@@ -19,7 +22,7 @@ class Exchange:
 
     request_id: str
     prefix: str = field(default_factory=lambda: token_hex(12))
-    version: LoadedVersion | None = None
+    version: "LoadedVersion | None" = None
     rows: list[ValidRow] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     refusal: Refusal | None = None

@@ -1,20 +1,24 @@
 """What happens to a merged batch: score, log, answer; nobody's failure is anybody else's."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from monitoring import metrics
 from monitoring.inference_log import InferenceLog, LogWriteError, ScoredRequest
 from monitoring.logs import LOGGER
-from registry.loaded import LoadedVersion
 from serving.errors import Refusal
 from serving.exchange import Exchange
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from registry.loaded import LoadedVersion
 
 _NOT_LOGGED = "the inference log cannot be written, and on_log_failure is refuse"
 
@@ -33,7 +37,7 @@ class Predictor:
             self._score(version, exchanges)
         self._append([exchange for exchange in batch if exchange.refusal is None])
 
-    def _score(self, version: LoadedVersion, exchanges: Sequence[Exchange]) -> None:
+    def _score(self, version: "LoadedVersion", exchanges: Sequence[Exchange]) -> None:
         rows = [row.values for exchange in exchanges for row in exchange.rows]
         try:
             scores = iter(_checked(version.scorer.score(rows), len(rows)).tolist())
@@ -94,12 +98,12 @@ def _scored(exchange: Exchange) -> ScoredRequest:
     )
 
 
-def _version(exchange: Exchange) -> LoadedVersion:
+def _version(exchange: Exchange) -> "LoadedVersion":
     assert exchange.version is not None, "the edge lets no request through without a version"
     return exchange.version
 
 
-def _by_version(batch: Sequence[Exchange]) -> list[tuple[LoadedVersion, list[Exchange]]]:
+def _by_version(batch: Sequence[Exchange]) -> "list[tuple[LoadedVersion, list[Exchange]]]":
     """Requests by the version that validated them; during a swap a batch may hold two."""
     found: dict[int, tuple[LoadedVersion, list[Exchange]]] = {}
     for exchange in batch:
@@ -108,8 +112,8 @@ def _by_version(batch: Sequence[Exchange]) -> list[tuple[LoadedVersion, list[Exc
     return list(found.values())
 
 
-def _checked(scores: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+def _checked(scores: "NDArray[np.float64]", rows: int) -> "NDArray[np.float64]":
     """Too few scores, or NaN, would leave as somebody's silent 200."""
-    if scores.shape != (rows,) or not np.isfinite(scores).all():
+    if scores.shape != (rows,) or not math.isfinite(scores.sum()):
         raise ValueError(f"the pipeline returned {scores.shape} scores for {rows} rows, or NaN")
     return scores

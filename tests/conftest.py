@@ -1,5 +1,31 @@
+"""Two registered versions of the bundled cohort, made once by the product's own commands."""
+
+from pathlib import Path
+
+import pytest
+import yaml
 from hypothesis import HealthCheck, settings
+
+from tests.server import PROJECT, command
 
 # A busy machine must not fail a property that holds.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with v1.0.0 (champion, trained exactly as `make serve` does) and v1.1.0 (another
+    seed, one candidate). Tests copy it; nobody changes it."""
+    folder = tmp_path_factory.mktemp("registered")
+    home = folder / "home"
+    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
+    content["training"] |= {"seed": 7, "candidates": ["hist_gradient_boosting"], "repeats": 1}
+    other = folder / "other.yaml"
+    other.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    for version, configuration in (("v1.0.0", PROJECT / "configuration.yaml"), ("v1.1.0", other)):
+        artifacts = folder / version
+        command(home, "training.train", "--output", artifacts, "--configuration", configuration)
+        command(home, "registry", "register", "--version", version, "--artifacts", artifacts)
+    command(home, "registry", "promote", "--version", "v1.0.0", "--reason", "first")
+    return home

@@ -1,25 +1,12 @@
 """`python -m training.train`: rows with labels in, a version's artefacts out."""
 
 import argparse
-import hashlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
-
-from registry.configuration import Configuration, load
 from registry.errors import RegistryError
-from training import artifacts, cohort, violations
-from training.baselines import refuse_leakage
-from training.data import Dataset, check, parse_table, read_bytes
 from training.errors import ContractError, TrainingError
-from training.evaluation import METRICS
-from training.fit import Trained, train
-from training.model_card import compared, show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,82 +21,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--configuration", type=Path, help="default: configuration.yaml")
     parser.add_argument("--json", action="store_true", help="print the metrics as JSON")
     options = parser.parse_args(arguments)
-    console = Console(stderr=options.json, highlight=False, markup=False)
     try:
-        configuration = load(options.configuration)
-        trained = run(options.data, options.output, configuration, console)
-    except ContractError as error:
-        listing = options.output.parent / f"{options.output.name}-violations.csv"
-        violations.report(error.violations, "nothing was trained", listing)
-        return error.exit_code
+        return _train(options)
     except (TrainingError, RegistryError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        if not isinstance(error, ContractError):  # whose every violation was told
+            print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
         return 130
+
+
+def _train(options: argparse.Namespace) -> int:
+    # Imported here, as scikit-learn takes seconds in which Ctrl-C must be answered too.
+    from rich.console import Console
+
+    from registry.configuration import load
+    from training import violations
+    from training.run import report, run
+
+    console = Console(stderr=options.json, highlight=False, markup=False)
+    try:
+        trained = run(options.data, options.output, load(options.configuration), console)
+    except ContractError as error:
+        listing = options.output.parent / f"{options.output.name}-violations.csv"
+        violations.report(error.violations, "nothing was trained", listing)
+        raise
     if options.json:
         print((options.output / "metrics.json").read_text(encoding="utf-8"), end="")
     else:
-        _show(trained, options.output, console)
+        report(trained, options.output, console)
     return 0
-
-
-def run(data: Path | None, output: Path, configuration: Configuration, console: Console) -> Trained:
-    """Read, check, train and write.
-
-    Raises:
-        TrainingError, RegistryError: nothing is written then.
-    """
-    artifacts.refuse_foreign(output)
-    with console.status("read the rows") as status:
-        table, source = _rows(data)
-        dataset = check(table, configuration)
-        _tell(dataset, len(table), console)
-        refuse_leakage(dataset, configuration.schema, configuration.training.leakage_auc)
-
-        def progress(step: str) -> None:
-            status.update(step)
-            console.print(f"  {step}", style="dim")
-
-        trained = train(dataset, configuration, progress)
-        progress("write the artefacts")
-        artifacts.write(trained, configuration, source, output)
-    return trained
-
-
-def _rows(data: Path | None) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    if data is None:
-        table = cohort.generate(cohort.CohortPlan())
-        name, content = "bundled cohort", table.to_csv(index=False).encode()
-    else:
-        name, content = data.name, read_bytes(data)
-        table = parse_table(data, content)
-    return table, {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": len(table)}
-
-
-def _tell(dataset: Dataset, rows: int, console: Console) -> None:
-    console.print(
-        f"{rows} rows keep the contract; {dataset.rows} have a label, "
-        f"{dataset.unlabelled} have none yet and are left out"
-    )
-    for name, count in dataset.unusual.items():
-        console.print(f"  note: {count} value(s) of {name} outside the usual range or levels")
-
-
-def _show(trained: Trained, output: Path, console: Console) -> None:
-    table = Table(title=f"{trained.evaluated.rows} rows that evaluate ({trained.protocol})")
-    table.add_column("")
-    columns = compared(trained)
-    for name, _ in columns:
-        table.add_column(name, justify="right")
-    for metric in METRICS:
-        table.add_row(metric, *(show(evaluation.metrics[metric]) for _, evaluation in columns))
-    table.add_row("flagged", *(f"{e.flagged} of {e.rows}" for _, e in columns))
-    console.print(table)
-    console.print(f"threshold {trained.threshold:.4f}, artefacts in {output}/", soft_wrap=True)
-    command = f"python -m registry register --version v1.0.0 --artifacts {output}"
-    console.print(f"next: {command}", soft_wrap=True)
 
 
 if __name__ == "__main__":

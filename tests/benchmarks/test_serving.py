@@ -40,11 +40,11 @@ def test_a_wrong_flag_is_refused(arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
-def test_quick_measures_both_services_without_errors(tmp_path: Path) -> None:
+def test_quick_measures_both_services_without_errors(registered: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     output = tmp_path / "bench.json"
-    done = run("--quick", "--json", output, PATH=PATH, TMPDIR=str(temporary))
+    done = run("--quick", "--home", registered, "--json", output, PATH=PATH, TMPDIR=str(temporary))
     assert list(temporary.glob("datathon-bench-*")) == []
     if shutil.which("wrk", path=PATH) is None:
         assert (done.returncode, done.stderr) == (2, NEEDS_WRK)
