@@ -2,6 +2,11 @@
 PYTHON ?= python3.11
 PORT ?= 8000
 BIN := .venv/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+# pip says a line or more a package; a person wants to see that it moves.
+COUNT := awk '/^Collecting /{n++; printf "\r  package %d", n; fflush()} END{print ""}'
+INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar off
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -28,12 +33,12 @@ bench: .venv/.dev
 
 .venv/.runtime: requirements.lock | .venv/bin/python
 	@echo "install from requirements.lock (hashes checked)"
-	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	@$(INSTALL) -r requirements.lock | $(COUNT)
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.runtime
 	@echo "install from requirements-dev.lock (hashes checked)"
-	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock | $(COUNT)
 	@touch $@
 
 # Three views of one resolution: everything, what make serve needs, what a Bento needs.

@@ -8,6 +8,7 @@ about people.
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from registry.schema import ENTITY_FIELD, Feature, FeatureType, Schema
@@ -55,7 +56,10 @@ class RowValidator:
     def __init__(self, schema: Schema, max_rows: int) -> None:
         self._max_rows = max_rows
         self._features = [_Rule(feature) for feature in schema.features]
+        self._names = schema.names
         self._known = frozenset(schema.names) | {ENTITY_FIELD}
+        several = len(schema.names) > 1  # an itemgetter of one name gives no tuple
+        self._values = itemgetter(*schema.names) if several else self._single_value
 
     def validate(self, instances: Any) -> list[ValidRow]:
         """Check a whole request.
@@ -82,18 +86,19 @@ class RowValidator:
             return None
         if not all(instance.keys() <= self._known for instance in instances):
             return None
-        columns = []
-        for rule in self._features:
-            column = rule.plain([instance.get(rule.name) for instance in instances])
-            if column is None:
-                return None
-            columns.append(column)
+        try:
+            rows = list(map(self._values, instances))
+        except KeyError:  # something optional was left out
+            rows = [tuple(map(instance.get, self._names)) for instance in instances]
+        sent = list(zip(*rows, strict=True))
+        columns = [rule.plain(column) for rule, column in zip(self._features, sent, strict=True)]
         entities = [instance.get(ENTITY_FIELD) for instance in instances]
-        if not set(map(type, entities)) <= {str, type(None)} or not all(
-            map(_is_entity, set(entities))
-        ):
+        if None in columns or not _are_entities(entities):
             return None
         return list(map(ValidRow, zip(*columns, strict=True), entities))
+
+    def _single_value(self, instance: dict[str, Any]) -> tuple[Any, ...]:
+        return (instance[self._names[0]],)
 
     def _each(self, instances: list[Any]) -> list[ValidRow]:
         """The rows, checked value by value, with every problem named."""
@@ -157,7 +162,7 @@ class _Rule:
         self._type = feature.type
         self._native: set[type] = _NATIVE[feature.type]
 
-    def plain(self, values: list[Any]) -> list[Value] | None:
+    def plain(self, values: Sequence[Any]) -> Sequence[Value] | None:
         """The column, checked, where each value is null (if it may be) or of the feature's own
         type; else None."""
         kinds = set(map(type, values))
@@ -232,6 +237,10 @@ def _category_check(levels: frozenset[str] | None, optional: bool) -> Callable[[
 
 def _is_entity(value: Any) -> bool:
     return value is None or (_is_text(value) and value != "")
+
+
+def _are_entities(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) <= {str, type(None)} and all(map(_is_entity, set(values)))
 
 
 def _is_text(value: Any) -> bool:
