@@ -1,40 +1,19 @@
 """A version in memory: everything that one answer depends on, swapped as one reference."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from registry import manifest, serialization
 from registry.errors import IntegrityError
-from registry.pipeline import columns_of, frame_of
 from registry.schema import Schema
-from registry.validation import InvalidRowsError, RowValidator, Value
+from registry.scoring import Scorer, scorer_for
+from registry.validation import InvalidRowsError, RowValidator
 
 _GOLDEN_TOLERANCE = 1e-9
-
-
-class Scorer(Protocol):
-    """Turns validated rows into probabilities; the one place to change for faster scoring."""
-
-    def score(self, rows: Sequence[tuple[Value, ...]]) -> NDArray[np.float64]:
-        """Probability of the positive class for each row, shape (rows,), finite, in [0, 1]."""
-
-
-class PipelineScorer:
-    """Scores with the fitted scikit-learn pipeline."""
-
-    def __init__(self, schema: Schema, pipeline: Any) -> None:
-        self._schema = schema
-        self._pipeline = pipeline
-
-    def score(self, rows: Sequence[tuple[Value, ...]]) -> NDArray[np.float64]:
-        frame = frame_of(columns_of(self._schema, rows))
-        return np.asarray(self._pipeline.predict_proba(frame)[:, 1], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -74,7 +53,7 @@ def load(folder: Path, version: str, digest: str | None, max_rows: int) -> Loade
             schema=schema,
             schema_digest=schema.digest(),
             validator=RowValidator(schema, max_rows),
-            scorer=PipelineScorer(schema, serialization.load(contents[manifest.PIPELINE])),
+            scorer=scorer_for(schema, serialization.load(contents[manifest.PIPELINE])),
             metrics=json.loads(contents["metrics.json"]),
             provenance=json.loads(contents["provenance.json"]),
             examples=tuple(golden["instances"][:2]),

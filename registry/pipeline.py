@@ -61,22 +61,30 @@ class PrepareColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.derived = derived
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
-        whole = self._derive(X)
+        whole = self._derive(_arrays(X), len(X))
         self.empty_ = [
-            name for name, values in whole.items() if values.dtype != object and values.isna().all()
+            name
+            for name, values in whole.items()
+            if values.dtype != object and np.isnan(values).all()
         ]
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
-        whole = self._derive(X)
-        return whole.assign(**{str(name): 0.0 for name in self.empty_}) if self.empty_ else whole
+        return frame_of(self.prepare(_arrays(X), len(X))).set_axis(X.index)
 
-    def _derive(self, X: pd.DataFrame) -> pd.DataFrame:
-        if not self.derived:
-            return X
-        made = {}
-        for name, text in self.derived:
-            tree = _parse(text)
-            columns = {used: X[used].to_numpy() for used in expressions.names(tree)}
-            made[name] = expressions.evaluate(tree, columns, len(X))
-        return pd.concat([X, pd.DataFrame(made, index=X.index)], axis=1)
+    def prepare(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, NDArray[Any]]:
+        """The same for columns of shape (rows,) without a frame around them."""
+        whole = self._derive(columns, rows)
+        for name in self.empty_:
+            whole[name] = np.zeros(rows)
+        return whole
+
+    def _derive(self, columns: Mapping[str, NDArray[Any]], rows: int) -> dict[str, NDArray[Any]]:
+        made = {
+            name: expressions.evaluate(_parse(text), columns, rows) for name, text in self.derived
+        }
+        return {**columns, **made}
+
+
+def _arrays(X: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    return {str(name): values.to_numpy() for name, values in X.items()}

@@ -1,4 +1,4 @@
-"""How a worker's process is set up: cores, garbage collector, pandas."""
+"""How a worker's process is set up: its share of the cores, and the garbage collector."""
 
 import gc
 import os
@@ -20,13 +20,6 @@ def share_cores(workers: int | str) -> None:
 
 
 def tune() -> None:
-    """Set up a worker for many small frames and short-lived rows; measured by `make bench`.
-
-    A request of 1000 rows makes thousands of small objects and no cycles, so the collector may
-    come seldom. Column names as Arrow strings, pandas' new default, make each small frame a third
-    dearer to select from; values are not affected, as the pipeline's frames state their types.
-    """
-    import pandas as pd
-
+    """Let the garbage collector come seldom: a request of 1000 rows makes thousands of small
+    objects and no cycles."""
     gc.set_threshold(50_000, 20, 20)
-    pd.set_option("future.infer_string", False)
