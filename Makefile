@@ -29,7 +29,7 @@ bench: .venv/.dev
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "make the environment in .venv/"
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/.runtime: requirements.lock | .venv/bin/python
 	@echo "install from requirements.lock (hashes checked)"

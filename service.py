@@ -8,7 +8,7 @@ from bentoml.validators import ContentType
 from pydantic import WithJsonSchema
 from starlette.responses import Response
 
-from monitoring import logs
+from monitoring import logs, metrics
 from monitoring.inference_log import SECRET_VARIABLE, EntityKeys, InferenceLog
 from registry.configuration import load
 from registry.state import BENTO_NAME, State
@@ -19,19 +19,20 @@ from serving.edge import Edge
 from serving.endpoints import application
 from serving.exchange import CURRENT
 from serving.predictor import Predictor, answer
-from serving.process import share_cores, tune
+from serving.process import keep_metrics_apart, share_cores, tune
 
 CONFIGURATION = load()
 SERVING = CONFIGURATION.serving
 STATE = State.from_environment()
 LOG = InferenceLog(STATE.inference_log, EntityKeys.from_environment())
-WORKER = Worker(STATE, max_rows=SERVING.max_rows)
+WORKER = Worker(STATE, max_rows=SERVING.max_rows, on_swap=metrics.GENERATION.set)
 
 share_cores(CONFIGURATION.bentoml.get("workers", 1))
 logs.configure()
+keep_metrics_apart()
 
 # The edge answers 504 in the product's own shape; BentoML's limit comes after it.
-TRAFFIC = {"timeout": 2 * SERVING.timeout_seconds, **CONFIGURATION.bentoml.get("traffic", {})}
+TRAFFIC = {"timeout": 2 * SERVING.timeout_seconds, **(CONFIGURATION.bentoml.get("traffic") or {})}
 
 # The edge has validated the body and put its rows into the exchange; BentoML sees an empty list.
 Instances = Annotated[

@@ -2,24 +2,28 @@
 that a person needs next."""
 
 import argparse
+import fcntl
 import json
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from registry import pointer, store
-from registry.errors import IntegrityError, RegistryError
+from registry.errors import RegistryError
 from registry.state import PROJECT, State
 
 FIRST_VERSION = "v1.0.0"
 _READY_SECONDS = 120.0
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,13 +38,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _serve(options.host, options.port)
     except (RegistryError, _StartError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"error: {error.filename or state.home}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
 class _StartError(Exception):
-    pass
+    exit_code = 1
 
 
 def _refuse_busy(host: str, port: int) -> None:
@@ -57,27 +64,44 @@ def _refuse_busy(host: str, port: int) -> None:
 
 
 def _ensure_champion(state: State) -> None:
-    """Train on the bundled cohort, register and promote, unless a version was ever promoted."""
-    try:
-        if pointer.read(state) is not None:
-            return
-    except IntegrityError as error:
-        print(f"warning: {error}", file=sys.stderr)
+    """Train on the bundled cohort, register and promote, unless a version was ever promoted.
+
+    Raises:
+        IntegrityError: there is a pointer and it cannot be read.
+    """
+    if pointer.read(state) is not None:
         return
-    artifacts = PROJECT / "artifacts"
-    steps = [
-        ["training.train", "--output", str(artifacts)],
-        ["registry", "register", "--version", FIRST_VERSION, "--artifacts", str(artifacts)],
-        ["registry", "promote", "--version", FIRST_VERSION, "--reason", "first version"],
-    ]
-    if _is_registered(state):  # stopped between register and promote the last time
-        del steps[:2]
-    print(f"no champion yet in {state.home}: train, register and promote {FIRST_VERSION}")
-    for number, step in enumerate(steps, 1):
-        print(f"[{number}/{len(steps)}] python -m {' '.join(step[:2])}", flush=True)
-        done = subprocess.run([sys.executable, "-m", *step], cwd=PROJECT)
-        if done.returncode != 0:
-            raise _StartError(f"python -m {step[0]} ended with exit code {done.returncode}")
+    with _alone(state):
+        if pointer.read(state) is not None:  # another start was first
+            return
+        artifacts = state.registry / "first-artifacts"
+        steps = [
+            ["training.train", "--output", str(artifacts)],
+            ["registry", "register", "--version", FIRST_VERSION, "--artifacts", str(artifacts)],
+            ["registry", "promote", "--version", FIRST_VERSION, "--reason", "first version"],
+        ]
+        if _is_registered(state):  # stopped between register and promote the last time
+            del steps[:2]
+        print(f"no champion yet in {state.home}: train, register and promote {FIRST_VERSION}")
+        for number, step in enumerate(steps, 1):
+            print(f"[{number}/{len(steps)}] python -m {step[0]}", flush=True)
+            done = subprocess.run([sys.executable, "-m", *step], cwd=PROJECT)
+            if done.returncode != 0:
+                raise _StartError(f"python -m {step[0]} ended with exit code {done.returncode}")
+        shutil.rmtree(artifacts, ignore_errors=True)  # the registered version holds them
+
+
+@contextmanager
+def _alone(state: State) -> Iterator[None]:
+    """One start at a time makes the first version; the others wait for it."""
+    state.registry.mkdir(parents=True, exist_ok=True)
+    with (state.registry / ".start.lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another start is making the first version; wait for it", flush=True)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _is_registered(state: State) -> bool:
@@ -107,9 +131,9 @@ def _wait_ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
     deadline = time.monotonic() + _READY_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{address}/readyz", timeout=2):
+            with _DIRECT.open(f"{address}/readyz", timeout=2):
                 return True
-        except (urllib.error.URLError, OSError):
+        except OSError:
             time.sleep(0.1)
     if server.poll() is None:
         print(f"error: not ready after {_READY_SECONDS:g} s; see {address}/health", file=sys.stderr)
@@ -117,15 +141,18 @@ def _wait_ready(server: "subprocess.Popen[bytes]", address: str) -> bool:
 
 
 def _print_next_lines(address: str) -> None:
-    with urllib.request.urlopen(f"{address}/metadata", timeout=10) as response:
-        metadata = json.load(response)
+    try:
+        with _DIRECT.open(f"{address}/metadata", timeout=10) as response:
+            metadata = json.load(response)
+    except OSError:  # stopped right after it was ready
+        return
     row = json.dumps({"instances": metadata["example"]["instances"][:1]}, ensure_ascii=False)
     lines = [
         "",
         f"serving {metadata['model']} {metadata['model_version']} at {address} (Ctrl-C stops it)",
         f"  curl {address}/health",
         f"  curl {address}/metadata",
-        f"  curl -H 'Content-Type: application/json' {address}/predict -d '{row}'",
+        f"  curl -H 'Content-Type: application/json' {address}/predict -d {shlex.quote(row)}",
         "",
     ]
     print("\n".join(lines), flush=True)

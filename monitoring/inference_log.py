@@ -119,7 +119,7 @@ class InferenceLog:
             }
 
     def _write(self, content: bytes, day: str) -> None:
-        if self._handle is None or day != self._day:
+        if self._handle is None or day != self._day or self._is_gone():
             self._open(day)
         assert self._handle is not None
         start = os.lseek(self._handle, 0, os.SEEK_END)
@@ -131,6 +131,15 @@ class InferenceLog:
             # The file is this process's alone: take back what a full disk let through.
             os.ftruncate(self._handle, start)
             raise
+
+    def _is_gone(self) -> bool:
+        """Whether somebody removed or moved the file: rows must not go where nobody looks."""
+        assert self._handle is not None
+        try:
+            found = (self._root / f"dt={self._day}" / self._name).stat()
+        except OSError:
+            return True
+        return not os.path.samestat(found, os.fstat(self._handle))
 
     def _open(self, day: str) -> None:
         self._close()

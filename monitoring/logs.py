@@ -1,6 +1,7 @@
 """Logs as JSON lines with a level, so that `grep ERROR` finds what the runbook looks for."""
 
 import logging
+import traceback
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -21,6 +22,20 @@ def configure() -> None:
     for name in _LOGGERS:
         for handler in logging.getLogger(name).handlers:
             handler.setFormatter(formatter)
+
+
+def failure(what: str, error: BaseException, request_id: str) -> None:
+    """Log an exception by its type and place: its message may repeat a value about a person."""
+    frames = traceback.extract_tb(error.__traceback__)
+    LOGGER.error(
+        "%s: %s",
+        what,
+        type(error).__name__,
+        extra={
+            "request_id": request_id,
+            "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        },
+    )
 
 
 # What logging and BentoML's own filter put on every record and nobody reads.

@@ -17,8 +17,11 @@ BATCH_ROWS = Histogram(
     buckets=[1, 2, 5, 10, 20, 50, 100, 200, 500, 1000],
 )
 VALIDATION_ERRORS = Counter(
-    "datathon_validation_errors", "Problems in refused requests, by declared field", ["field"]
+    "datathon_validation_errors",
+    "Problems named in refusals, by declared field",
+    ["field"],
 )
+REFUSED = Counter("datathon_refused", "Requests answered with an error, by status", ["status"])
 LOG_FAILURES = Counter("datathon_log_failures", "Batches that the inference log could not take")
 GENERATION = Gauge(
     "datathon_champion_generation",

@@ -17,6 +17,16 @@ _NUMBER: set[type] = {float, int, type(None)}
 _TEXT: set[type] = {str, type(None)}
 
 
+_RECORD: dict[str, set[type]] = {
+    "prediction_id": {str},
+    "ts": {str},
+    "model_version": {str},
+    "features": {dict},
+    "risk_score": {float, int},
+    "entity": _TEXT,
+}
+
+
 @dataclass(frozen=True)
 class Window:
     """What the log holds for one version from `start` to before `end` (UTC).
@@ -38,27 +48,42 @@ class Window:
 def read(root: Path, schema: Schema, version: str, start: datetime, end: datetime) -> Window:
     """Read the window; both times are aware. A line that cannot be used is counted, not fatal."""
     first, last = _stamp(start), _stamp(end)
-    kept: list[dict[str, Any]] = []
     seen: set[str] = set()
-    torn = invalid = others = 0
-    kinds = [(f.name, _TEXT if f.type == "category" else _NUMBER) for f in schema.features]
+    entities: set[str] = set()
+    anonymous = torn = invalid = others = 0
+    scores: list[float] = []
+    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
+    kinds = [_TEXT if f.type == "category" else _NUMBER for f in schema.features]
     for line, complete in _lines(root, start, end):
-        record = _record(line, kinds)
+        record = _record(line)
         if record is None:
             torn, invalid = (torn, invalid + 1) if complete else (torn + 1, invalid)
-        elif not first <= record["ts"] < last or record["prediction_id"] in seen:
             continue
-        elif record["model_version"] != version:
+        if not first <= record["ts"] < last or record["prediction_id"] in seen:
+            continue
+        if record["model_version"] != version:
             others += 1
+            continue
+        values = [record["features"].get(name) for name in columns]
+        if not all(type(value) in kind for value, kind in zip(values, kinds, strict=True)):
+            invalid += 1
+            continue
+        seen.add(record["prediction_id"])
+        scores.append(record["risk_score"])
+        for kept, value in zip(columns.values(), values, strict=True):
+            kept.append(value)
+        if record["entity"] is None:
+            anonymous += 1
         else:
-            seen.add(record["prediction_id"])
-            kept.append(record)
-    known = [record["entity"] for record in kept if record["entity"] is not None]
+            entities.add(record["entity"])
     return Window(
-        rows=len(kept),
-        entities=len(set(known)) + len(kept) - len(known),
-        columns=_columns(kept, schema),
-        scores=np.array([record["risk_score"] for record in kept], dtype=np.float64),
+        rows=len(scores),
+        entities=len(entities) + anonymous,
+        columns={
+            feature.name: column(columns[feature.name], numeric=feature.type != "category")
+            for feature in schema.features
+        },
+        scores=np.array(scores, dtype=np.float64),
         torn=torn,
         invalid=invalid,
         other_versions=others,
@@ -76,32 +101,16 @@ def _lines(root: Path, start: datetime, end: datetime) -> Iterator[tuple[bytes, 
         day += timedelta(days=1)
 
 
-def _record(line: bytes, kinds: list[tuple[str, set[type]]]) -> dict[str, Any] | None:
-    """The record that a line holds; None where it is none, or of other types than the schema's."""
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record that a line holds; None where it is none."""
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
         return None
-    needed = {"prediction_id", "ts", "model_version", "features", "risk_score", "entity"}
-    if not isinstance(record, dict) or not needed <= record.keys():
+    if type(record) is not dict:
         return None
-    texts = all(isinstance(record[key], str) for key in ("prediction_id", "ts", "model_version"))
-    score = record["risk_score"]
-    features = record["features"]
-    if not texts or type(score) not in (float, int) or type(features) is not dict:
-        return None
-    return record if all(type(features.get(name)) in kind for name, kind in kinds) else None
-
-
-def _columns(records: list[dict[str, Any]], schema: Schema) -> dict[str, NDArray[Any]]:
-    """A feature that no record carries is left out: it was not in the contract then."""
-    rows = [record["features"] for record in records]
-    return {
-        feature.name: column(
-            [row.get(feature.name) for row in rows], numeric=feature.type != "category"
-        )
-        for feature in schema.features
-    }
+    right = all(type(record.get(key)) in kinds for key, kinds in _RECORD.items())
+    return record if right else None
 
 
 def _stamp(moment: datetime) -> str:

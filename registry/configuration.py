@@ -151,8 +151,17 @@ def parse(content: Any) -> Configuration:
         training=training,
         serving=serving,
         drift=drift,
-        bentoml=mapping(sections.get("bentoml") or {}, "bentoml"),
+        bentoml=_bentoml(sections.get("bentoml") or {}),
     )
+
+
+def _bentoml(section: Any) -> dict[str, Any]:
+    """BentoML checks its own settings, by a page-long error; `workers` we read too."""
+    settings = mapping(section, "bentoml")
+    workers = settings.get("workers", 1)
+    if workers != "cpu_count" and (type(workers) is not int or workers < 1):
+        raise ConfigurationError("bentoml.workers: expected a whole number above 0 or cpu_count")
+    return settings
 
 
 def _schema(features: Any, derived: Any) -> Schema:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry import history, manifest, pointer, store
-from registry.errors import UnknownVersionError
+from registry.errors import UnknownVersionError, UsageError
 from registry.pointer import Champion
 from registry.state import State
 
@@ -53,6 +53,7 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
 
     Raises:
         UnknownVersionError: there is no champion, or none before it.
+        UsageError: `version` is what serves already.
         IntegrityError, MovedError: the pointer is not touched then.
     """
     with nullcontext() if dry_run else pointer.lock(state):
@@ -60,6 +61,8 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         if not events:
             raise UnknownVersionError("nothing was ever promoted, so there is nothing to roll back")
         model, target = _previous(events) if version is None else (events[-1]["model"], version)
+        if (model, target) == (events[-1]["model"], events[-1]["to"]):
+            raise UsageError(f"{target} is what serves already; choose another --version")
         stored = store.get(state, model, target)
         return _commit(state, "rollback", stored, reason, dry_run)
 

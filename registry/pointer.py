@@ -61,7 +61,7 @@ def read(state: State) -> Champion | None:
         Version.parse(champion.version)
         if not isinstance(champion.digest, str) or not history.is_event(history.entry(raw)):
             raise ValueError
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise IntegrityError(
             f"{state.champion}: not a champion pointer; promote a version to write it anew "
             "(see `python -m registry history`)"

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from registry import manifest, pointer
 from registry.errors import IntegrityError, RegistryError, UsageError, VersionExistsError
 from registry.state import BENTO_NAME, PROJECT, State, sync
 from registry.versions import Version, check_model_name
+
+_STAGING_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,9 @@ def _refuse_existing(state: State, name: str) -> None:
 def _staging(state: State, name: str) -> Iterator[Path]:
     """A folder on the stores' filesystem; gone at the end whatever happens."""
     state.staging.mkdir(parents=True, exist_ok=True)
+    for left_over in state.staging.iterdir():  # by a register that was killed
+        if time.time() - left_over.stat().st_mtime > _STAGING_SECONDS:
+            shutil.rmtree(left_over, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(dir=state.staging, prefix=f"{name}-"))
     try:
         yield folder

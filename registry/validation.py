@@ -1,13 +1,14 @@
 """The contract of one request: every row is checked in full before it may be merged with anybody
 else's, so that no row can make scoring raise.
 
-Messages name the row, the field and what was expected, and never repeat what was sent: rows are
-about people.
+Messages name the row, the field and what was expected, and never repeat a value that was sent:
+rows are about people.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from heapq import nsmallest
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -136,7 +137,8 @@ class RowValidator:
 
     def _report_unknown(self, index: int, instance: dict[str, Any], out: list[Problem]) -> None:
         """Name an unknown field by a digest when it is not a plain name: it may hold anything."""
-        for key in sorted(instance.keys() - self._known):
+        unknown = instance.keys() - self._known
+        for key in nsmallest(MAX_REPORTED, unknown):  # a row may hold hundreds of thousands
             plain = key.isidentifier() and key.isascii() and len(key) <= 63
             shown = key if plain else "#" + hashlib.sha256(_bytes(key)).hexdigest()[:8]
             out.append(

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,15 +43,19 @@ class Baked:
 
 
 class Worker:
-    """Holds what serves in this process and follows the pointer."""
+    """Holds what serves in this process and follows the pointer; `on_swap` is told each new
+    generation."""
 
-    def __init__(self, state: State, *, max_rows: int) -> None:
+    def __init__(
+        self, state: State, *, max_rows: int, on_swap: Callable[[int], None] = lambda _: None
+    ) -> None:
         self.serving: Serving | None = None
         self.problem: str | None = "no version was loaded yet"
         self.started = time.monotonic()
         self._state = state
         self._baked: Baked | None = None
         self._max_rows = max_rows
+        self._on_swap = on_swap
         self._seen: tuple[int, ...] | None = None
         self._retry_at = 0.0
 
@@ -116,6 +120,7 @@ class Worker:
             if self.serving is None:
                 loaded = self._read(self._baked.folder, self._baked.version, None)
                 self._serve(Serving(loaded, 0, {}))
+            self.problem = None
         else:
             self._fail("no champion yet; run `python -m registry promote --version vX.Y.Z`")
 
@@ -128,6 +133,7 @@ class Worker:
         gc.collect()
         gc.freeze()
         if changed:
+            self._on_swap(serving.generation)
             logger.info("serving %s, generation %d", serving.loaded.version, serving.generation)
 
     def _fail(self, reason: str) -> None:

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from monitoring.logs import failure
+from serving.errors import Refusal
 from serving.exchange import Exchange
 
 Waiting = tuple[Exchange, "asyncio.Future[None]"]
@@ -39,18 +41,15 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while batch := self._take():
             exchanges = [exchange for exchange, _ in batch]
-            error: BaseException | None = None
             try:
                 await loop.run_in_executor(self._thread, self._predict, exchanges)
-            except Exception as caught:  # each of these requests must be answered all the same
-                error = caught
+            except Exception as error:  # each of these requests must be answered all the same
+                failure("batch failed", error, exchanges[0].request_id)
+                for exchange in exchanges:
+                    exchange.refusal = Refusal.of(500)
             for _, done in batch:
-                if done.done():
-                    continue
-                if error is None:
+                if not done.done():
                     done.set_result(None)
-                else:
-                    done.set_exception(error)
 
     def _take(self) -> list[Waiting]:
         """The oldest requests that fit; those that nobody waits for any more are dropped."""

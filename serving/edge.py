@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import orjson
 
-from monitoring import metrics
+from monitoring import logs, metrics
 from registry.configuration import ServingSettings
 from registry.validation import InvalidRowsError
 from registry.worker import Worker
@@ -47,33 +47,38 @@ class Edge:
         exchange = Exchange(_request_id(headers.get(b"x-request-id", b"")))
         answer = _Answer(send, exchange, rewrite_json=scope["path"] == PREDICT)
         CURRENT.set(exchange)
-        if scope["path"] == PREDICT and scope["method"] == "POST":
-            await self._predict(scope, headers, receive, answer)
-        else:
-            await self._app(scope, receive, answer)
+        try:
+            if scope["path"] == PREDICT and scope["method"] == "POST":
+                await self._predict(scope, headers, receive, answer)
+            else:
+                await self._app(scope, receive, answer)
+        except Exception as error:  # the one shape of error, whatever happened
+            logs.failure("unexpected error", error, exchange.request_id)
+            await answer.refuse(Refusal.of(500))
 
     async def _predict(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer"
     ) -> None:
-        if self._in_flight >= self._settings.max_concurrency:
-            await answer.refuse(Refusal.of(429))
-            return
-        self._in_flight += 1
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 body = await self._body(headers, receive)
-                if isinstance(body, Refusal):
-                    await answer.refuse(body)
-                    return
-                refusal = self._validate(body, answer.exchange)
+                refusal = body if isinstance(body, Refusal) else self._admit(body, answer.exchange)
                 if refusal is not None:
                     await answer.refuse(refusal)
                     return
-                await self._app(_handed_over(scope), _replay(receive), answer)
+                self._in_flight += 1
+                try:
+                    await self._app(_handed_over(scope), _replay(receive), answer)
+                finally:
+                    self._in_flight -= 1
         except TimeoutError:
-            await answer.refuse(Refusal.of(504))
-        finally:
-            self._in_flight -= 1
+            answer.exchange.refusal = Refusal.of(504)  # what was not logged yet will not be
+            await answer.refuse(answer.exchange.refusal)
+
+    def _admit(self, body: bytes, exchange: Exchange) -> Refusal | None:
+        if self._in_flight >= self._settings.max_concurrency:
+            return Refusal.of(429)
+        return self._validate(body, exchange)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Refusal:
         """The whole body, counted as it comes: a chunked upload has no length to trust."""
@@ -154,6 +159,7 @@ class _Answer:
         if self._started:
             return
         self._started = self._replaced = True
+        metrics.REFUSED.labels(str(refusal.status)).inc()
         headers = [*refusal.headers, self._request_id]
         await self._send(
             {"type": "http.response.start", "status": refusal.status, "headers": headers}

@@ -10,7 +10,7 @@ import orjson
 
 from monitoring import metrics
 from monitoring.inference_log import InferenceLog, LogWriteError, ScoredRequest
-from monitoring.logs import LOGGER
+from monitoring.logs import LOGGER, failure
 from serving.errors import Refusal
 from serving.exchange import Exchange
 
@@ -41,10 +41,10 @@ class Predictor:
         rows = [row.values for exchange in exchanges for row in exchange.rows]
         try:
             scores = iter(_checked(version.scorer.score(rows), len(rows)).tolist())
-        except Exception:
+        except Exception as error:
             if len(exchanges) == 1:
                 exchange = exchanges[0]
-                LOGGER.exception("scoring failed", extra={"request_id": exchange.request_id})
+                failure("scoring failed", error, exchange.request_id)
                 exchange.refusal = Refusal.of(500)
                 return
             # One of the requests makes scoring raise: find it, and answer the others.

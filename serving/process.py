@@ -1,7 +1,12 @@
-"""How a worker's process is set up: its share of the cores, and the garbage collector."""
+"""How a worker's process is set up: cores, garbage collector, metrics."""
 
+import atexit
 import gc
 import os
+import shutil
+import tempfile
+
+from bentoml._internal.container import BentoMLContainer
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -17,6 +22,20 @@ def share_cores(workers: int | str) -> None:
     share = str(max(1, cores // max(1, count)))
     for variable in _THREAD_VARIABLES:
         os.environ.setdefault(variable, share)
+
+
+def keep_metrics_apart() -> None:
+    """Give this server a folder of its own for the workers' metrics, in memory where there is any.
+
+    BentoML keeps them under BENTOML_HOME, where a second server wipes the first one's at its start,
+    and where a full disk kills a worker by SIGBUS, as prometheus_client maps sparse files.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # a worker: its parent has chosen
+        return
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    folder = tempfile.mkdtemp(prefix="datathon-metrics-", dir=memory)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    BentoMLContainer.prometheus_multiproc_dir.set(folder)
 
 
 def tune() -> None:

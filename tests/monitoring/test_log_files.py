@@ -61,10 +61,11 @@ def test_columns_come_back_in_the_models_types(tmp_path: Path) -> None:
 
 def test_a_torn_last_line_and_invalid_lines_are_counted_not_fatal(tmp_path: Path) -> None:
     half = json.dumps(record(9))[:40]
-    invalid = ["not json", "[]", "{}", json.dumps(record(8, risk_score="0.5")), ""]
+    wrong = [record(8, risk_score="0.5"), record(7, entity=["x"])]
+    invalid = ["not json", "[]", "{}", *map(json.dumps, wrong), ""]
     write(tmp_path, "2026-03-01", record(1), *invalid, record(2), tail=half)
     found = read(tmp_path)
-    assert (found.rows, found.torn, found.invalid) == (2, 1, 5)
+    assert (found.rows, found.torn, found.invalid) == (2, 1, 6)
 
 
 def test_the_window_holds_its_start_and_not_its_end(tmp_path: Path) -> None:
@@ -80,9 +81,10 @@ def test_the_window_holds_its_start_and_not_its_end(tmp_path: Path) -> None:
 
 
 def test_other_versions_and_repeated_ids_do_not_count(tmp_path: Path) -> None:
-    write(tmp_path, "2026-03-01", record(1), record(1), record(2, model_version="v1.1.0"))
+    other = record(2, model_version="v1.1.0", features={"age": "of another type there"})
+    write(tmp_path, "2026-03-01", record(1), record(1), other)
     found = read(tmp_path)
-    assert (found.rows, found.other_versions) == (1, 1)
+    assert (found.rows, found.other_versions, found.invalid) == (1, 1, 0)
 
 
 def test_entities_count_once_and_unknown_ones_each_for_themselves(tmp_path: Path) -> None:

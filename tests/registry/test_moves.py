@@ -43,6 +43,13 @@ def test_rollback_of_nothing_exits_3(state: State) -> None:
         rollback(state)
 
 
+def test_rollback_to_what_serves_is_refused(state: State) -> None:
+    moves.promote(state, model=None, version="v1.0.0", reason="")
+    with pytest.raises(UsageError, match="serves already"):
+        moves.rollback(state, version="v1.0.0", reason="5xx alto")
+    assert len(history.read(state)) == 1
+
+
 def test_rollback_never_returns_to_the_version_it_left(state: State) -> None:
     promote(state, "v1.0.0", "v1.1.0", "v1.0.0")
     assert rollback(state) == "v1.1.0"

@@ -91,6 +91,17 @@ def test_bad_bodies_are_400_with_one_error_object_and_no_echo(server: Server, ca
     assert answer.headers["X-Request-ID"]
 
 
+def test_a_row_of_very_many_unknown_fields_is_refused_at_once(server: Server) -> None:
+    """What it costs to refuse must not grow with what somebody cares to send."""
+    content = body({f"k{number}": 1 for number in range(300_000)})
+    assert len(content) < 4_194_304
+    headers = {"Content-Type": "application/json"}
+    answer = server.client.post("/predict", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert len(answer.json()["detail"]) <= 20
+    assert len(answer.content) < 5000
+
+
 def test_every_bad_row_is_named_with_its_fields(server: Server) -> None:
     answer = server.predict([GOOD, row(inde=99), GOOD, row(fase="um", ida=-1)])
     places = {tuple(problem["loc"]) for problem in answer.json()["detail"]}

@@ -135,3 +135,16 @@ def test_metadata_holds_an_example_that_predict_takes_as_it_is(home: Path) -> No
     assert metadata["features"] == declared["features"]
     rows = len(metadata["example"]["instances"])
     assert f"datathon_predictions_total {float(rows)}" in metrics
+    assert "datathon_champion_generation 1.0" in metrics
+
+
+def test_metrics_count_refusals_and_belong_to_one_server_of_several_on_a_home(home: Path) -> None:
+    with Server(home) as first:
+        assert first.predict(cohort_rows(3)).status_code == 200
+        assert first.predict([]).status_code == 400
+        with Server(home) as second:
+            assert second.predict(cohort_rows(1)).status_code == 200
+            assert "datathon_predictions_total 1.0" in second.client.get("/metrics").text
+        metrics = first.client.get("/metrics").text
+    assert "datathon_predictions_total 3.0" in metrics
+    assert 'datathon_refused_total{status="400"} 1.0' in metrics

@@ -85,6 +85,14 @@ def test_a_log_that_cannot_be_written_degrades_health_and_recovers(home: Path) -
         (home / "inference_log").touch()
 
 
+def test_a_log_that_is_removed_or_moved_while_serving_is_begun_anew(home: Path) -> None:
+    with Server(home) as server:
+        assert server.predict(cohort_rows(2)).status_code == 200
+        (home / "inference_log").rename(home / "moved")
+        assert server.predict(cohort_rows(3)).status_code == 200
+        assert len(logged(home)) == 3
+
+
 def test_on_log_failure_refuse_answers_503_and_logs_nothing(home: Path, tmp_path: Path) -> None:
     content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
     content["serving"]["on_log_failure"] = "refuse"

@@ -30,7 +30,7 @@ class Scorer:
     def score(self, rows: Sequence[tuple[Value, ...]]) -> NDArray[np.float64]:
         values = np.array([row[0] for row in rows], dtype=float)
         if (values == 13).any():
-            raise ZeroDivisionError
+            raise ValueError("could not convert Maria 123.456.789-09")
         if (values == 14).any():
             return values[:-1]
         return np.where(values == 15, np.nan, values * self.scale)
@@ -66,7 +66,9 @@ def answered(one: Exchange) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("bad", [13.0, 14.0, 15.0])
-def test_only_the_request_that_cannot_be_scored_is_refused(tmp_path: Path, bad: float) -> None:
+def test_only_the_request_that_cannot_be_scored_is_refused(
+    tmp_path: Path, bad: float, caplog: pytest.LogCaptureFixture
+) -> None:
     loaded = version("v1.0.0", 0.1)
     batch = [exchange(loaded, 1, 2), exchange(loaded, 3, bad), exchange(loaded, 9)]
     predictor(tmp_path).predict(batch)
@@ -77,6 +79,10 @@ def test_only_the_request_that_cannot_be_scored_is_refused(tmp_path: Path, bad: 
     assert [one["risk_label"] for one in answered(batch[2])] == [1]
     logged = [json.loads(line) for path in tmp_path.glob("dt=*/*") for line in path.open()]
     assert [record["features"]["x"] for record in logged] == [1, 2, 9]
+    (entry,) = caplog.records
+    assert entry.levelname == "ERROR"
+    assert "ValueError" in entry.getMessage()
+    assert "Maria" not in repr(vars(entry)), "a value about a person reached the log"
 
 
 def test_each_request_is_scored_by_the_version_that_validated_it(tmp_path: Path) -> None:
