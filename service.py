@@ -19,7 +19,7 @@ from serving.edge import Edge
 from serving.endpoints import application
 from serving.exchange import CURRENT
 from serving.predictor import Predictor, answer
-from serving.process import keep_metrics_apart, share_cores, tune
+from serving.process import is_restart, keep_metrics_apart, share_cores, tune
 
 CONFIGURATION = load()
 SERVING = CONFIGURATION.serving
@@ -58,6 +58,9 @@ class DatathonApi:
         logs.configure()
         tune()
         WORKER.start(baked_model(self.bento_service))  # type: ignore[attr-defined]
+        worker = bentoml.server_context.worker_index or 0
+        if is_restart(worker):
+            logs.LOGGER.error("worker %d is back: the one before it ended unexpectedly", worker)
         if not LOG.keys.enabled:
             logs.LOGGER.warning("entity_id is not logged: %s is not set", SECRET_VARIABLE)
         self._watch = asyncio.create_task(WORKER.watch(SERVING.poll_ms / 1000))

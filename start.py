@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry import pointer, store
+from registry import configuration, pointer, store
 from registry.errors import RegistryError
 from registry.state import PROJECT, State
 
@@ -31,8 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from outside")
     options = parser.parse_args(arguments)
-    state = State.from_environment()
     try:
+        state = State.from_environment()
+        configuration.load()  # a wrong one is told here in a line, and by BentoML in a page
         _refuse_busy(options.host, options.port)
         _ensure_champion(state)
         return _serve(options.host, options.port)
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        print(f"error: {error.filename or state.home}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or 'state'}: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -106,7 +107,7 @@ def _alone(state: State) -> Iterator[None]:
 
 def _is_registered(state: State) -> bool:
     try:
-        store.get(state, store.model_name(state, None), FIRST_VERSION)
+        store.find(state, FIRST_VERSION)
     except RegistryError:
         return False
     return True

@@ -9,19 +9,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from monitoring import window as log_window
 from monitoring.drift import WORST_FIRST, DriftReport, FeatureDrift, Status, compare
 from monitoring.profile import ReferenceProfile
 from monitoring.window import Window
-from registry import configuration, flags, manifest, pointer, store
+from registry import configuration, flags, manifest, pointer, store, terminal
 from registry.errors import RegistryError
 from registry.schema import Schema
 from registry.state import State, replace_file
 
 EXIT_CODES: dict[Status, int] = {"green": 0, "yellow": 10, "red": 20, "inconclusive": 3}
+_MOST_DAYS = 36_500
 _COLOURS = {"green": "green", "yellow": "yellow", "red": "red", "inconclusive": "magenta"}
 _NEXT = {
     "green": "nothing to do",
@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--last-n-days", type=_days, default=7, help="default: 7, up to now")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = flags.parse(parser, arguments)
-    state = State.from_environment()
     try:
+        state = State.from_environment()
         done = run(state, options.model, options.model_version, options.last_n_days)
         path = _write(state, done)
     except RegistryError as error:
@@ -100,9 +100,9 @@ def run(state: State, model: str | None, version: str | None, days: float) -> Ru
         UnknownVersionError, IntegrityError: the version is not there, or not what it was.
         NotEnoughDataError: the log has no row of that version in the window.
     """
-    name = store.model_name(state, model)
-    chosen = version or pointer.required(state).version
-    contents = manifest.read_verified(store.get(state, name, chosen).folder)
+    stored = _chosen(state, model, version)
+    name, chosen = stored.model, str(stored.version)
+    contents = manifest.read_verified(stored.folder)
     end = datetime.now(UTC)
     start = end - timedelta(days=days)
     schema = Schema.from_dict(json.loads(contents["schema.json"]))
@@ -120,18 +120,25 @@ def run(state: State, model: str | None, version: str | None, days: float) -> Ru
     return Run(name, chosen, start, end, window, report)
 
 
+def _chosen(state: State, model: str | None, version: str | None) -> store.Stored:
+    if version is not None:
+        return store.find(state, version, model)
+    champion = pointer.required(state)
+    return store.get(state, model or champion.model, champion.version)
+
+
 def show(done: Run, path: Path) -> None:
     """The report on the terminal, worst feature first."""
     report = done.report
-    console = Console(highlight=False)
+    console = terminal.console()
     table = Table(
         title=f"drift of {done.model}:{done.version}, {done.start:%Y-%m-%d %H:%M} to "
         f"{done.end:%Y-%m-%d %H:%M} UTC"
     )
-    table.add_column("feature")
+    table.add_column("feature", overflow="fold")
     for name in ("PSI", "noise", "q", "missing", "unseen"):
-        table.add_column(name, justify="right")
-    table.add_column("status")
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("status", overflow="fold")
     for drift in (report.score, *sorted(report.features, key=_worst_first)):
         table.add_row(*_cells(drift), f"[{_COLOURS[drift.status]}]{drift.status}[/]")
     console.print(table)
@@ -170,9 +177,12 @@ def _write(state: State, done: Run) -> Path:
 
 
 def _days(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 36_500:
-        raise argparse.ArgumentTypeError("expected days above 0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"expected days above 0 and at most {_MOST_DAYS}")
     return value
 
 

@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     promote = _command(commands, "promote", "make a version the champion", _promote)
     promote.add_argument("--version", required=True)
     promote.add_argument("--reason", default="")
-    promote.add_argument("--model", help="default: the champion's, or the only one registered")
+    promote.add_argument("--model", help="default: the one that has the version")
     promote.add_argument("--dry-run", action="store_true", help="say what would happen")
 
     rollback = _command(commands, "rollback", "go back to the last good champion", _rollback)

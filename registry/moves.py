@@ -41,8 +41,7 @@ def promote(
     Raises:
         UnknownVersionError, IntegrityError, MovedError: the pointer is not touched then.
     """
-    name = store.model_name(state, model)
-    stored = store.get(state, name, version)
+    stored = store.find(state, version, model)
     with nullcontext() if dry_run else pointer.lock(state):
         return _commit(state, "promote", stored, reason, dry_run)
 

@@ -78,9 +78,12 @@ def required(state: State) -> Champion:
     """
     champion = read(state)
     if champion is None:
-        raise UnknownVersionError(
-            "no champion yet; run `python -m registry promote --version vX.Y.Z`"
+        past = history.read(state)
+        wanted = past[-1]["to"] if past else "vX.Y.Z"
+        words = (
+            f"champion.json is gone; the last champion was {wanted}" if past else "no champion yet"
         )
+        raise UnknownVersionError(f"{words}; run `python -m registry promote --version {wanted}`")
     return champion
 
 

@@ -5,6 +5,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry.errors import UsageError
+
 BENTO_NAME = "datathon-api"
 PROJECT = Path(__file__).resolve().parent.parent
 """The folder that holds service.py: a checkout, or the source inside a Bento."""
@@ -18,8 +20,15 @@ class State:
 
     @classmethod
     def from_environment(cls) -> "State":
-        """The same home that BentoML uses: BENTOML_HOME, else ~/bentoml."""
-        return cls(Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").absolute())
+        """The same home that BentoML uses: BENTOML_HOME, else ~/bentoml.
+
+        Raises:
+            UsageError: it is a file.
+        """
+        home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").absolute()
+        if home.exists() and not home.is_dir():
+            raise UsageError(f"BENTOML_HOME is {home}, which is a file and not a folder")
+        return cls(home)
 
     @property
     def models(self) -> Path:

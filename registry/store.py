@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry import manifest, pointer
+from registry import manifest
 from registry.errors import IntegrityError, UnknownVersionError, UsageError
 from registry.state import State
 from registry.versions import Version, check_model_name, unknown_version
@@ -66,31 +66,50 @@ def get(state: State, model: str, version: str) -> Stored:
     raise unknown_version(version, [stored.version for stored in known])
 
 
-def model_name(state: State, wanted: str | None) -> str:
-    """The model that a command is about: as asked for, else the champion's, else the only one.
+def find(state: State, version: str, model: str | None = None) -> Stored:
+    """One exact version of whichever model has it; a number is given to one model only.
 
     Raises:
-        UsageError: several models are registered and none was named, or it is no model's name.
+        UnknownVersionError: not registered under exactly this name; the message names the nearest.
+        UsageError: `model` is no model's name, or two models have the version after all.
+    """
+    known = [stored for name in models(state, model) for stored in versions(state, name)]
+    found = [stored for stored in known if str(stored.version) == version]
+    if len(found) > 1:
+        names = ", ".join(stored.model for stored in found)
+        raise UsageError(f"several models have {version}, choose with --model: {names}")
+    if not found:
+        raise unknown_version(version, [stored.version for stored in known])
+    return found[0]
+
+
+def models(state: State, wanted: str | None = None) -> list[str]:
+    """The models that a command is about: the one asked for, else all that are registered.
+
+    Raises:
+        UsageError: `wanted` is no model's name.
         UnknownVersionError: none is registered.
     """
     if wanted is not None:
-        return check_model_name(wanted)
-    try:
-        champion = pointer.read(state)
-    except IntegrityError:
-        champion = None
-    if champion is not None:
-        return champion.model
+        return [check_model_name(wanted)]
     folders = state.models.iterdir() if state.models.is_dir() else ()
     names = sorted(path.name for path in folders if path.is_dir() and _is_ours(state, path.name))
-    if len(names) > 1:
-        raise UsageError(f"several models are registered, choose with --model: {', '.join(names)}")
     if not names:
         raise UnknownVersionError(
             "nothing is registered; run `python -m training.train --output artifacts/` and "
             "`python -m registry register --version v1.0.0 --artifacts artifacts/`"
         )
-    return names[0]
+    return names
+
+
+def next_version(state: State) -> Version:
+    """The next free minor version, whosever the others are."""
+    try:
+        known = [stored.version for name in models(state) for stored in versions(state, name)]
+    except UnknownVersionError:
+        return Version(1, 0, 0)
+    newest = max(known)
+    return Version(newest.major, newest.minor + 1, 0)
 
 
 def _is_ours(state: State, model: str) -> bool:

@@ -23,10 +23,11 @@ class Finding:
 
 def verify(state: State, model: str | None) -> list[Finding]:
     """Check everything and repair the history where the pointer is ahead of it."""
-    findings = []
-    name = store.model_name(state, model)
-    for stored in store.versions(state, name):
-        findings.append(_version(state, stored))
+    findings = [
+        _version(state, stored)
+        for name in store.models(state, model)
+        for stored in store.versions(state, name)
+    ]
     with pointer.lock(state):
         events = pointer.repair(state)
     findings += [_history(state, events), _pointer(state)]

@@ -117,7 +117,10 @@ class Edge:
             return Refusal.of(400, "the body is not JSON (NaN and Infinity are not either)")
         if type(content) is not dict or content.keys() != {"instances"}:
             metrics.VALIDATION_ERRORS.labels("body").inc()
-            return Refusal.of(400, 'expected one object: {"instances": [{feature: value, …}, …]}')
+            return Refusal.of(
+                400,
+                'expected {"instances": [{feature: value, …}, …]} and no other key',
+            )
         version = serving.loaded
         try:
             exchange.rows = version.validator.validate(content["instances"])

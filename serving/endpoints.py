@@ -9,7 +9,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from monitoring.inference_log import InferenceLog
+from registry.state import BENTO_NAME
 from registry.worker import Worker
+
+PATHS = ("/predict", "/health", "/metadata", "/metrics", "/livez", "/readyz")
 
 
 def application(worker: Worker, log: InferenceLog) -> Starlette:
@@ -26,7 +29,12 @@ def application(worker: Worker, log: InferenceLog) -> Starlette:
             return JSONResponse({"error": worker.problem, "detail": []}, status_code=503)
         return JSONResponse(content)
 
-    return Starlette(routes=[Route("/health", health), Route("/metadata", metadata)])
+    async def index(request: Request) -> JSONResponse:
+        # BentoML's page would fetch scripts from outside, on a service about pupils.
+        return JSONResponse({"service": BENTO_NAME, "paths": PATHS})
+
+    routes = [Route("/", index), Route("/health", health), Route("/metadata", metadata)]
+    return Starlette(routes=routes)
 
 
 def health_of(worker: Worker, log: InferenceLog) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import gc
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 from bentoml._internal.container import BentoMLContainer
 
@@ -36,6 +37,15 @@ def keep_metrics_apart() -> None:
     folder = tempfile.mkdtemp(prefix="datathon-metrics-", dir=memory)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     BentoMLContainer.prometheus_multiproc_dir.set(folder)
+
+
+def is_restart(worker: int) -> bool:
+    """Whether a worker of this number ran before in this server: it ended unexpectedly then."""
+    marker = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]) / f"started-{worker}"
+    if marker.exists():
+        return True
+    marker.touch()
+    return False
 
 
 def tune() -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -59,11 +60,15 @@ def write(
 
 
 def refuse_foreign(output: Path) -> None:
-    """Refuse to replace anything but a folder in which every file is an artefact.
+    """Refuse to replace anything but a folder in which every file is an artefact; asked before
+    the work, so that minutes of training do not end in a folder that cannot be written.
 
     Raises:
-        TrainingError: `output` is a file, or a folder that holds something else.
+        TrainingError: `output` is a file, a folder that holds something else, or out of reach.
     """
+    nearest = next(folder for folder in output.absolute().parents if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise TrainingError(f"{output}: cannot be made in {nearest}")
     if not output.exists():
         return
     if not output.is_dir():

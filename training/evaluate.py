@@ -18,7 +18,7 @@ from rich.console import Console
 
 from monitoring.drift import DriftReport, FeatureDrift, compare
 from monitoring.profile import ReferenceProfile
-from registry import configuration, flags, loaded, manifest, store
+from registry import configuration, flags, loaded, manifest, store, terminal
 from registry.configuration import Configuration, ModelSettings
 from registry.errors import IntegrityError, RegistryError
 from registry.state import State
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 done, 2 usage or a file that breaks the contract, 3 unknown version, 6 integrity."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument("--model-version", required=True, help="vX.Y.Z")
-    parser.add_argument("--model", help="default: the champion's, or the only one registered")
+    parser.add_argument("--model", help="default: the one that has the version")
     parser.add_argument("--data", type=Path, required=True, help="CSV, Parquet or XLSX")
     parser.add_argument("--by-period", action="store_true", help="each period of the time column")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         print(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        period_tables.show(name, registered.roles.time_column, slices, Console(highlight=False))
+        period_tables.show(name, registered.roles.time_column, slices, terminal.console())
     return 0
 
 
@@ -112,7 +112,7 @@ def read_version(state: State, model: str | None, version: str) -> Registered:
         UnknownVersionError, UsageError: there is no such version or model.
         IntegrityError: it is not what was registered.
     """
-    stored = store.get(state, store.model_name(state, model), version)
+    stored = store.find(state, version, model)
     ready = loaded.load(stored.folder, version, stored.digest, max_rows=1)
     contents = manifest.read_verified(stored.folder, ready.digest)
     try:

@@ -42,9 +42,9 @@ def _metrics(name: str, time_column: str | None, slices: "Sequence[Slice]") -> T
         padding=0,
         show_edge=False,
     )
-    table.add_column(time_column or "")
+    table.add_column(time_column or "", overflow="fold")
     for title in ("rows", "base rate", "flagged", *_TITLES):
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", overflow="fold")
     for part in slices:
         evaluation, everyone = part.evaluation, part.flag_everyone
         if evaluation is None or everyone is None:
@@ -66,9 +66,9 @@ def _psi(name: str, slices: "Sequence[Slice]") -> Table:
         caption="y yellow, R red, ? inconclusive; nothing: green",
         box=box.SIMPLE_HEAD,
     )
-    table.add_column("feature")
+    table.add_column("feature", overflow="fold")
     for part in slices:
-        table.add_column(_name(part), justify="right")
+        table.add_column(_name(part), justify="right", overflow="fold")
     table.add_row("rows", *(str(part.rows) for part in slices))
     table.add_row("score", *(_coloured(part.drift.score) for part in slices))
     for drifts in zip(*(part.drift.features for part in slices), strict=True):

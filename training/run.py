@@ -9,10 +9,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from registry import store
 from registry.configuration import Configuration
+from registry.state import State
 from training import artifacts, cohort
 from training.baselines import refuse_leakage
 from training.data import Dataset, check, parse_table, read_bytes
+from training.errors import TrainingError
 from training.evaluation import METRICS
 from training.fit import Trained, train
 from training.model_card import compared, show
@@ -26,7 +29,7 @@ def run(data: Path | None, output: Path, configuration: Configuration, console: 
     """
     artifacts.refuse_foreign(output)
     with console.status("read the rows") as status:
-        table, source = _rows(data)
+        table, source = _rows(data, configuration)
         dataset = check(table, configuration)
         _tell(dataset, len(table), console)
         refuse_leakage(dataset, configuration.schema, configuration.training.leakage_auc)
@@ -41,9 +44,17 @@ def run(data: Path | None, output: Path, configuration: Configuration, console: 
     return trained
 
 
-def _rows(data: Path | None) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+def _rows(
+    data: Path | None, configuration: Configuration
+) -> tuple[pd.DataFrame, Mapping[str, Any]]:
     if data is None:
         table = cohort.generate(cohort.CohortPlan())
+        model, names = configuration.model, configuration.schema.names
+        if not {model.target, *names} <= set(table.columns):
+            raise TrainingError(
+                f"there is no bundled data for {model.name}: train it with --data FILE, then "
+                "register and promote it"
+            )
         name, content = "bundled cohort", table.to_csv(index=False).encode()
     else:
         name, content = data.name, read_bytes(data)
@@ -63,14 +74,15 @@ def _tell(dataset: Dataset, rows: int, console: Console) -> None:
 def report(trained: Trained, output: Path, console: Console) -> None:
     """What came out, and the next command."""
     table = Table(title=f"{trained.evaluated.rows} rows that evaluate ({trained.protocol})")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     columns = compared(trained)
     for name, _ in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for metric in METRICS:
         table.add_row(metric, *(show(evaluation.metrics[metric]) for _, evaluation in columns))
     table.add_row("flagged", *(f"{e.flagged} of {e.rows}" for _, e in columns))
     console.print(table)
     console.print(f"threshold {trained.threshold:.4f}, artefacts in {output}/", soft_wrap=True)
-    command = f"python -m registry register --version v1.0.0 --artifacts {output}"
+    version = store.next_version(State.from_environment())
+    command = f"python -m registry register --version {version} --artifacts {output}"
     console.print(f"next: {command}", soft_wrap=True)

@@ -34,13 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     # Imported here, as scikit-learn takes seconds in which Ctrl-C must be answered too.
-    from rich.console import Console
-
     from registry.configuration import load
+    from registry.terminal import console as terminal
     from training import violations
     from training.run import report, run
 
-    console = Console(stderr=options.json, highlight=False, markup=False)
+    console = terminal(stderr=options.json, markup=False)
     try:
         trained = run(options.data, options.output, load(options.configuration), console)
     except ContractError as error:

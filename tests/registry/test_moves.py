@@ -161,13 +161,13 @@ def test_a_models_name_cannot_lead_out_of_the_store(state: State, name: str) -> 
     assert not state.champion.exists()
 
 
-def test_of_several_models_one_must_be_named_until_one_serves(state: State) -> None:
+def test_a_version_is_found_whosever_it_is(state: State) -> None:
     make_version(state, "v3.0.0", model="other-risk")
     (state.models / "foreign" / "v1.0.0").mkdir(parents=True)
-    with pytest.raises(UsageError, match=f"--model: other-risk, {MODEL}"):
-        moves.promote(state, model=None, version="v1.0.0", reason="")
-    promote(state, "v1.0.0")
-    assert moves.promote(state, model=None, version="v1.1.0", reason="").model == MODEL
+    assert moves.promote(state, model=None, version="v3.0.0", reason="").model == "other-risk"
+    assert moves.promote(state, model=None, version="v1.0.0", reason="").model == MODEL
+    with pytest.raises(UnknownVersionError):
+        moves.promote(state, model=MODEL, version="v3.0.0", reason="")
 
 
 @pytest.mark.parametrize("name", ["pipeline.skops", "manifest.json", "metrics.json"])

@@ -45,6 +45,7 @@ def test_kill_9_loses_nothing_that_was_acknowledged(home: Path) -> None:
         # The worker is started anew and goes on in a file of its own.
         wait_for(lambda: answers(server), 60)
         after = server.predict(rows[:3]).json()
+        assert "ended unexpectedly" in server.log
     ids = [record["prediction_id"] for record in logged(home)]
     assert len(ids) == len(set(ids))
     assert set(acknowledged) <= set(ids)
