@@ -41,8 +41,7 @@ _LEAST_WIDTH = 112
 _CAPTION = (
     "Medians of the rounds; ratio: {ours} / {theirs} in each round, median (lowest–highest). "
     "More rows/s is better, less of the others.\n{ours}: validation, batching, inference log, "
-    "metrics. {theirs}: the same validation, an async endpoint (a thread for each request is "
-    "slower on one core), no log, no metrics."
+    "metrics. {theirs}: the same validation, an async endpoint, no log, no metrics."
 )
 
 

@@ -1,9 +1,9 @@
 """Adaptive batching: whatever came while a batch was scored is the next batch.
 
 So a lone request never waits, and the busier a worker is the larger its batches are, up to the
-limit. BentoML's own dispatcher holds a request back by how long earlier ones queued, which after a
-burst makes single requests about ten times slower (`benchmarks/serving.py` shows it when
-`batchable=True`), and it splits requests and shares their exceptions.
+limit. BentoML's own dispatcher (`batchable=True`) holds a request back by how long earlier ones
+queued: measured after a burst of 64 connections, a single request took 110 ms instead of 9. It also
+splits requests, and shares one request's exception with the whole batch.
 """
 
 import asyncio

@@ -74,3 +74,39 @@ def test_a_busy_port_is_one_line(home: Path) -> None:
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
     assert str(port) in done.stderr
+
+
+def test_two_first_starts_at_once_make_one_champion_and_both_serve(home: Path) -> None:
+    (home / "registry/champion.json").unlink()
+    (home / "registry/history.jsonl").unlink()
+    outputs = [home / "first.txt", home / "second.txt"]
+    processes = [start(home, free_port(), output) for output in outputs]
+    try:
+        wait_for(lambda: all("/predict -d" in output.read_text() for output in outputs), 90)
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(20) for process in processes] == [0, 0]
+    assert len((home / "registry/history.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("fault", "named"), [("typo", "poll_ms"), ("file", "BENTOML_HOME")])
+def test_a_wrong_configuration_or_home_is_one_line(tmp_path: Path, fault: str, named: str) -> None:
+    home, extra = tmp_path / "home", {}
+    if fault == "file":
+        home.write_text("")
+    else:
+        text = (PROJECT / "configuration.yaml").read_text(encoding="utf-8")
+        (tmp_path / "typo.yaml").write_text(text.replace("poll_ms", "pol_ms"), encoding="utf-8")
+        extra = {"DATATHON_CONFIGURATION": str(tmp_path / "typo.yaml")}
+    done = subprocess.run(
+        [sys.executable, "start.py", "--port", str(free_port())],
+        cwd=PROJECT,
+        env=environment(home, **extra),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert named in done.stderr
