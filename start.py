@@ -76,19 +76,20 @@ def _ensure_champion(state: State) -> None:
         if pointer.read(state) is not None:  # another start was first
             return
         artifacts = state.registry / "first-artifacts"
-        steps = [
-            ["training.train", "--output", str(artifacts)],
-            ["registry", "register", "--version", FIRST_VERSION, "--artifacts", str(artifacts)],
-            ["registry", "promote", "--version", FIRST_VERSION, "--reason", "first version"],
-        ]
+        named = ["--version", FIRST_VERSION]
+        steps = {
+            "train": ["training.train", "--output", str(artifacts)],
+            "register": ["registry", "register", *named, "--artifacts", str(artifacts)],
+            "promote": ["registry", "promote", *named, "--reason", "first version"],
+        }
         if _is_registered(state):  # stopped between register and promote the last time
-            del steps[:2]
-        print(f"no champion yet in {state.home}: train, register and promote {FIRST_VERSION}")
-        for number, step in enumerate(steps, 1):
-            print(f"[{number}/{len(steps)}] python -m {step[0]}", flush=True)
+            steps = {"promote": steps["promote"]}
+        print(f"no champion yet in {state.home}: {', '.join(steps)} {FIRST_VERSION}")
+        for number, (name, step) in enumerate(steps.items(), 1):
+            print(f"[{number}/{len(steps)}] {name}", flush=True)
             done = subprocess.run([sys.executable, "-m", *step], cwd=PROJECT)
             if done.returncode != 0:
-                raise _StartError(f"python -m {step[0]} ended with exit code {done.returncode}")
+                raise _StartError(f"could not {name} the first version, see above")
         shutil.rmtree(artifacts, ignore_errors=True)  # the registered version holds them
 
 
