@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from registry import configuration, pointer, store
+from registry import configuration, flags, pointer, store
 from registry.errors import RegistryError
 from registry.state import PROJECT, State
 
@@ -37,18 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _refuse_busy(options.host, options.port)
         _ensure_champion(state)
         return _serve(options.host, options.port)
-    except (RegistryError, _StartError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {error.filename or 'state'}: {error.strerror}", file=sys.stderr)
-        return 1
+    except (RegistryError, OSError) as error:
+        return flags.tell(error, about="state")
     except KeyboardInterrupt:
         return 130
 
 
-class _StartError(Exception):
-    exit_code = 1
+class _StartError(RegistryError):
+    pass
 
 
 def _refuse_busy(host: str, port: int) -> None:

@@ -77,12 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state = State.from_environment()
         done = run(state, options.model, options.model_version, options.last_n_days)
         path = _write(state, done)
-    except RegistryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {error.filename or 'report'}: {error.strerror}", file=sys.stderr)
-        return 1
+    except (RegistryError, OSError) as error:
+        return flags.tell(error, about="report")
     except KeyboardInterrupt:
         print("stopped; no report was written", file=sys.stderr)
         return 130

@@ -21,12 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")
     try:
         return int(options.run(State.from_environment(), options))
-    except RegistryError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"error: {error.filename or 'state'}: {error.strerror}", file=sys.stderr)
-        return 1
+    except (RegistryError, OSError) as error:
+        return flags.tell(error, about="state")
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
