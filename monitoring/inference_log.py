@@ -116,6 +116,7 @@ class InferenceLog:
                 "risk_score": score,
                 "risk_label": int(score >= version.threshold),
                 "entity": self.keys.key(row.entity_id),
+                "period": row.period,
             }
 
     def _write(self, content: bytes, day: str) -> None:

@@ -15,7 +15,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind: TypeAlias = Literal["number", "integer", "category"]
-Column: TypeAlias = NDArray[Any] | Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Texts as codes into `levels`, shape (rows,), -1 for null: what a Parquet file holds, and
+    counted without making a text of each row."""
+
+    codes: NDArray[np.int32]
+    levels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: NDArray[Any]) -> "Coded":
+        """The rows of a mask or of positions."""
+        return Coded(self.codes[rows], self.levels)
+
+    def texts(self) -> NDArray[Any]:
+        """Objects of shape (rows,), None for null."""
+        return np.array((*self.levels, None), dtype=object)[self.codes]
+
+
+Column: TypeAlias = NDArray[Any] | Sequence[Any] | Coded
 
 BINS = 10  # a bin's worth of mass is a tenth of the rows that are not null
 MIN_ROWS = 5  # fewer rows than this earn no bin of their own, whatever their share
@@ -94,7 +116,7 @@ class CategoryBins:
         slots = {level: slot for slot, group in enumerate(groups) for level in group}
         unseen = len(groups) - 2
         counts = np.zeros(len(groups), dtype=np.int64)
-        for value, rows in Counter(values).items():
+        for value, rows in _tally(values).items():
             counts[slots.get(value, unseen)] += rows
         return counts
 
@@ -197,8 +219,16 @@ def _feature(name: str, kind: Kind, values: Column) -> FeatureProfile:
     return FeatureProfile(name, bins, tuple(bins.count(values).tolist()))
 
 
+def _tally(values: Column) -> dict[str | None, int]:
+    """Rows of each level; None is null."""
+    if not isinstance(values, Coded):
+        return Counter(values)
+    rows = np.bincount(values.codes + 1, minlength=len(values.levels) + 1).tolist()
+    return dict(zip((None, *values.levels), rows, strict=True))
+
+
 def _category(name: str, values: Column) -> FeatureProfile:
-    seen = Counter(str(value) for value in values if value is not None)
+    seen = Counter({str(level): n for level, n in _tally(values).items() if level is not None})
     enough = max(MIN_LEVEL_ROWS, MIN_LEVEL_SHARE * seen.total())
     ranked = sorted(seen, key=lambda level: (-seen[level], level))
     top = tuple(level for level in ranked[:MAX_LEVELS] if seen[level] >= enough)
@@ -247,6 +277,7 @@ def _edges(distinct: NDArray[np.float64], rows: NDArray[np.int64], total: int) -
 
 
 def _comparable(values: Column, kind: Literal["number", "integer"]) -> NDArray[np.float64]:
+    assert not isinstance(values, Coded)
     x = np.clip(np.asarray(values, dtype=np.float64), -LARGEST, LARGEST) + 0.0  # no -0.0
     return x.astype(np.float32).astype(np.float64) if kind == "number" else x
 

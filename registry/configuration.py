@@ -61,11 +61,30 @@ class ServingSettings:
 
 @dataclass(frozen=True)
 class DriftLimits:
-    """PSI above what noise alone gives, and the Benjamini-Hochberg q that a colour needs."""
+    """PSI above what noise alone gives, the Benjamini-Hochberg q that a colour needs, the entities
+    below which no colour is given, and the coded reference rows that a version keeps."""
 
     yellow: float = 0.10
     red: float = 0.25
     max_q: float = 0.05
+    min_rows: int = 20
+    reference_rows: int = 1000
+
+
+@dataclass(frozen=True)
+class PerformanceSettings:
+    """What recall must reach, when labels are due, and the period of a row that sent none."""
+
+    recall_floor: float = 0.70
+    label_delay_days: int = 90
+    label_period: Literal["year", "month", "day"] = "year"
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """The inference log's own care."""
+
+    retention_days: int = 180
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,15 @@ class Configuration:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     serving: ServingSettings = field(default_factory=ServingSettings)
     drift: DriftLimits = field(default_factory=DriftLimits)
+    performance: PerformanceSettings = field(default_factory=PerformanceSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     bentoml: Mapping[str, Any] = field(default_factory=dict)
+
+
+_SECTIONS = (
+    *("model", "features", "derived", "training", "serving"),
+    *("drift", "performance", "log", "bentoml"),
+)
 
 
 @dataclass(frozen=True)
@@ -125,9 +152,7 @@ def parse(content: Any) -> Configuration:
         ConfigurationError: an unknown key, a wrong type, a missing part, a bad expression.
     """
     sections = mapping(content, "the file")
-    refuse_unknown(
-        sections, ["model", "features", "derived", "training", "serving", "drift", "bentoml"], ""
-    )
+    refuse_unknown(sections, _SECTIONS, "")
     for section in ("model", "features"):
         if section not in sections:
             raise ConfigurationError(f"section `{section}` is missing")
@@ -143,14 +168,17 @@ def parse(content: Any) -> Configuration:
     serving = build(ServingSettings, sections.get("serving") or {}, "serving")
     _check_serving(serving)
     drift = build(DriftLimits, sections.get("drift") or {}, "drift")
-    if not (0 < drift.yellow < drift.red < math.inf and 0 < drift.max_q < 1):
-        raise ConfigurationError("drift: expected 0 < yellow < red, and max_q between 0 and 1")
+    performance = build(PerformanceSettings, sections.get("performance") or {}, "performance")
+    log = build(LogSettings, sections.get("log") or {}, "log")
+    _check_monitoring(drift, performance, log)
     return Configuration(
         model=model,
         schema=schema,
         training=training,
         serving=serving,
         drift=drift,
+        performance=performance,
+        log=log,
         bentoml=_bentoml(sections.get("bentoml") or {}),
     )
 
@@ -256,3 +284,18 @@ def _check_serving(serving: ServingSettings) -> None:
     for key in ("max_rows", "max_body_bytes", "timeout_seconds", "max_concurrency", "poll_ms"):
         if not 0 < getattr(serving, key) < math.inf:
             raise ConfigurationError(f"serving.{key}: expected more than 0")
+
+
+def _check_monitoring(
+    drift: DriftLimits, performance: PerformanceSettings, log: LogSettings
+) -> None:
+    if not (0 < drift.yellow < drift.red < math.inf and 0 < drift.max_q < 1):
+        raise ConfigurationError("drift: expected 0 < yellow < red, and max_q between 0 and 1")
+    if drift.min_rows < 1 or drift.reference_rows < 0:
+        raise ConfigurationError("drift: expected min_rows above 0 and reference_rows of 0 or more")
+    if not 0 < performance.recall_floor < 1:
+        raise ConfigurationError("performance.recall_floor: expected a share between 0 and 1")
+    if performance.label_delay_days < 0:
+        raise ConfigurationError("performance.label_delay_days: expected 0 or more")
+    if log.retention_days < 1:
+        raise ConfigurationError("log.retention_days: expected at least 1")

@@ -14,7 +14,9 @@ FeatureType = Literal["number", "integer", "category"]
 Range = tuple[float, float]
 
 ENTITY_FIELD = "entity_id"
-"""The one field beside the features that a row may carry: who it is about."""
+"""Beside the features a row may say who it is about."""
+PERIOD_FIELD = "period"
+"""Beside the features a row may say which period it is about, so that labels find it."""
 LARGEST = 1e37
 """The largest number that is scored, sent or derived: a forest scores in float32."""
 _LARGEST_INTEGER = float(2**53)

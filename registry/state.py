@@ -59,6 +59,10 @@ class State:
         return self.home / "inference_log"
 
     @property
+    def labels(self) -> Path:
+        return self.home / "labels"
+
+    @property
     def reports(self) -> Path:
         return self.home / "reports"
 

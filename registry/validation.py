@@ -40,10 +40,11 @@ class InvalidRowsError(ValueError):
 
 
 class ValidRow(NamedTuple):
-    """Values in the order of the schema's features, and who the row is about."""
+    """Values in the order of the schema's features; whom and which period the row is about."""
 
     values: tuple[Value, ...]
     entity_id: str | None
+    period: int | None = None
 
 
 class _RefusedError(Exception):

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from pandas.util import hash_pandas_object
 
+from monitoring.evaluation import METRICS
 from monitoring.profile import build_reference
 from registry import manifest, serialization
 from registry.configuration import Configuration
 from registry.pipeline import frame_of
 from training import model_card, plots
 from training.errors import TrainingError
-from training.evaluation import METRICS
 from training.fit import Trained
 
 _GOLDEN_ROWS = 24

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from monitoring.drift import DriftReport, FeatureDrift, compare
+from monitoring.evaluation import Evaluation, evaluate
 from monitoring.profile import ReferenceProfile
 from registry import configuration, flags, loaded, manifest, store, terminal
 from registry.configuration import Configuration, ModelSettings
@@ -25,7 +26,6 @@ from registry.state import State
 from training import period_tables, violations
 from training.data import Rows, hold, read_table
 from training.errors import ContractError, TrainingError
-from training.evaluation import Evaluation, evaluate
 
 Mask = NDArray[np.bool_]
 

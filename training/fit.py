@@ -15,13 +15,13 @@ from sklearn.base import clone
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from monitoring.evaluation import Evaluation, evaluate
 from registry.configuration import Configuration, TrainingSettings
 from registry.pipeline import frame_of
 from training import candidates, threshold
 from training.baselines import SingleFeatureRule, best_single_feature
 from training.data import Dataset
 from training.errors import NotEnoughDataError
-from training.evaluation import Evaluation, evaluate
 
 Progress = Callable[[str], None]
 Floats = NDArray[np.float64]

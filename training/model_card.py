@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from monitoring.evaluation import METRICS, Estimate, Evaluation
 from registry.configuration import Configuration
-from training.evaluation import METRICS, Estimate, Evaluation
 from training.fit import Trained
 
 _TITLES = {

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitoring.drift import FeatureDrift, Status
-from training.evaluation import Estimate
+from monitoring.evaluation import Estimate
 
 if TYPE_CHECKING:
     from training.evaluate import Slice

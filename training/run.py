@@ -9,6 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from monitoring.evaluation import METRICS
 from registry import store
 from registry.configuration import Configuration
 from registry.state import State
@@ -16,7 +17,6 @@ from training import artifacts, cohort
 from training.baselines import refuse_leakage
 from training.data import Dataset, check, parse_table, read_bytes
 from training.errors import TrainingError
-from training.evaluation import METRICS
 from training.fit import Trained, train
 from training.model_card import compared, show
 

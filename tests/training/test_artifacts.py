@@ -15,6 +15,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from monitoring.evaluation import METRICS
 from monitoring.profile import ReferenceProfile
 from registry import loaded, manifest, serialization
 from registry.configuration import CANDIDATES
@@ -24,7 +25,6 @@ from registry.validation import RowValidator
 from tests.training.tiny import configuration, table, trained, write_configuration
 from training import artifacts
 from training.errors import TrainingError
-from training.evaluation import METRICS
 from training.train import main
 
 PROJECT = Path(__file__).resolve().parents[2]

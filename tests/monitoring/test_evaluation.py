@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn import metrics as reference
 
-from training.evaluation import METRICS, Evaluation, _Sample, calibration_curve, evaluate
+from monitoring.evaluation import METRICS, Evaluation, _Sample, calibration_curve, evaluate
 
 Ints = NDArray[Any]
 
