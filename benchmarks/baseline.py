@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from registry import manifest, pointer, serialization, store
 from registry.configuration import load
 from registry.pipeline import columns_of, frame_of
-from registry.schema import ENTITY_FIELD, Feature, Schema
+from registry.schema import ENTITY_FIELD, PERIOD_FIELD, Feature, Schema
 from registry.state import State
-from registry.validation import MAX_TEXT
+from registry.validation import LATEST_PERIOD, MAX_TEXT
 
 Scores = list[dict[str, Any]]
 
@@ -35,6 +35,7 @@ def body_model(schema: Schema, max_rows: int) -> type[BaseModel]:
     fields: dict[str, Any] = {feature.name: _field(feature) for feature in schema.features}
     entity = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
     fields[ENTITY_FIELD] = (entity | None, None)
+    fields[PERIOD_FIELD] = (Annotated[int, Field(ge=0, le=LATEST_PERIOD)] | None, None)
     row = create_model("Row", __base__=_Strict, **fields)
     rows = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
     instances: Any = (rows, ...)

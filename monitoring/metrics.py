@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from registry.schema import ENTITY_FIELD
+from registry.schema import ENTITY_FIELD, PERIOD_FIELD
 from registry.validation import Problem
 
 PREDICTIONS = Counter("datathon_predictions", "Rows scored")
@@ -29,6 +29,8 @@ GENERATION = Gauge(
     multiprocess_mode="livemin",
 )
 
+_BESIDE = (ENTITY_FIELD, PERIOD_FIELD)
+
 
 def count_scores(scores: Sequence[float], threshold: float) -> None:
     """Count the rows of one request."""
@@ -43,5 +45,5 @@ def count_problems(problems: Iterable[Problem], declared: Sequence[str]) -> None
     """Count by field; whatever is not declared is `other`, so that no caller can grow a label."""
     for problem in problems:
         field = problem.loc[-1]
-        known = isinstance(field, str) and (field in declared or field == ENTITY_FIELD)
+        known = isinstance(field, str) and (field in declared or field in _BESIDE)
         VALIDATION_ERRORS.labels(field if known else "other").inc()

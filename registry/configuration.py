@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from registry import expressions
 from registry.errors import ConfigurationError, UsageError
-from registry.schema import ENTITY_FIELD, LARGEST, Feature, Range, Schema
+from registry.schema import ENTITY_FIELD, LARGEST, PERIOD_FIELD, SCORE_NAME, Feature, Range, Schema
 from registry.sections import build, mapping, nearest, read, refuse_unknown
 from registry.state import PROJECT
 from registry.versions import check_model_name
@@ -242,6 +242,10 @@ def _check_name(name: str, where: str) -> None:
         raise ConfigurationError(f"{where}: a name has letters, digits and _ only")
     if name == ENTITY_FIELD:
         raise ConfigurationError(f"{where}: {ENTITY_FIELD} is reserved for who a row is about")
+    if name == PERIOD_FIELD:
+        raise ConfigurationError(f"{where}: {PERIOD_FIELD} is reserved for a row's period")
+    if name == SCORE_NAME:
+        raise ConfigurationError(f"{where}: {SCORE_NAME} is what reports call the risk score")
 
 
 def _range(value: tuple[float, ...] | None, where: str) -> Range | None:

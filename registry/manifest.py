@@ -24,6 +24,10 @@ REQUIRED = (
     "calibration.png",
     "precision_recall.png",
 )
+CALIBRATION = "calibration.json"
+REFERENCE_ROWS = "reference_rows.json"
+OPTIONAL = (CALIBRATION, REFERENCE_ROWS)
+"""What monitoring can do without: then recall is not estimated, or no joint check made."""
 _BENTOML_FILES = {"model.yaml"}
 
 

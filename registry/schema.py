@@ -17,6 +17,8 @@ ENTITY_FIELD = "entity_id"
 """Beside the features a row may say who it is about."""
 PERIOD_FIELD = "period"
 """Beside the features a row may say which period it is about, so that labels find it."""
+SCORE_NAME = "score"
+"""What reports call the risk score beside the features, so that no feature may have this name."""
 LARGEST = 1e37
 """The largest number that is scored, sent or derived: a forest scores in float32."""
 _LARGEST_INTEGER = float(2**53)

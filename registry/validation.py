@@ -12,12 +12,15 @@ from heapq import nsmallest
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from registry.schema import ENTITY_FIELD, Feature, FeatureType, Schema
+from registry.privacy import looks_personal
+from registry.schema import ENTITY_FIELD, PERIOD_FIELD, Feature, FeatureType, Schema
 
 MAX_TEXT = 200
 """Characters of a category or an entity id; longer is refused."""
 MAX_REPORTED = 20
 """Problems listed in one answer; the rest is counted."""
+LATEST_PERIOD = 99_999_999
+"""Periods are whole numbers from 0: 2026, 202611 or 20261122."""
 
 Value = float | int | str | None
 
@@ -47,6 +50,9 @@ class ValidRow(NamedTuple):
     period: int | None = None
 
 
+_PERSONAL = "looks like a CPF, an e-mail address or a phone number; send nothing that is personal"
+
+
 class _RefusedError(Exception):
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -59,7 +65,7 @@ class RowValidator:
         self._max_rows = max_rows
         self._features = [_Rule(feature) for feature in schema.features]
         self._names = schema.names
-        self._known = frozenset(schema.names) | {ENTITY_FIELD}
+        self._known = frozenset(schema.names) | {ENTITY_FIELD, PERIOD_FIELD}
         several = len(schema.names) > 1  # an itemgetter of one name gives no tuple
         self._values = itemgetter(*schema.names) if several else self._single_value
 
@@ -95,9 +101,10 @@ class RowValidator:
         sent = list(zip(*rows, strict=True))
         columns = [rule.plain(column) for rule, column in zip(self._features, sent, strict=True)]
         entities = [instance.get(ENTITY_FIELD) for instance in instances]
-        if None in columns or not _are_entities(entities):
+        periods = [instance.get(PERIOD_FIELD) for instance in instances]
+        if None in columns or not (_are_entities(entities) and _are_periods(periods)):
             return None
-        return list(map(ValidRow, zip(*columns, strict=True), entities))
+        return list(map(ValidRow, zip(*columns, strict=True), entities, periods))
 
     def _single_value(self, instance: dict[str, Any]) -> tuple[Any, ...]:
         return (instance[self._names[0]],)
@@ -129,12 +136,19 @@ class RowValidator:
                 values.append(rule.check(instance.get(rule.name)))
             except _RefusedError as refused:
                 kind = "missing" if rule.name not in instance else refused.kind
-                problems.append(_problem(index, rule.name, f"expected {rule.expected}", kind))
+                words = _PERSONAL if kind == "personal" else f"expected {rule.expected}"
+                problems.append(_problem(index, rule.name, words, kind))
         entity_id = instance.get(ENTITY_FIELD)
         if not _is_entity(entity_id):
             expected = f"expected a text of 1 to {MAX_TEXT} characters"
             problems.append(_problem(index, ENTITY_FIELD, expected, "type"))
-        return ValidRow(tuple(values), entity_id)
+        period = instance.get(PERIOD_FIELD)
+        try:
+            period = _check_period(period)
+        except _RefusedError as refused:
+            expected = f"expected an integer from 0 to {LATEST_PERIOD} or null"
+            problems.append(_problem(index, PERIOD_FIELD, expected, refused.kind))
+        return ValidRow(tuple(values), entity_id, period)
 
     def _report_unknown(self, index: int, instance: dict[str, Any], out: list[Problem]) -> None:
         """Name an unknown field by a digest when it is not a plain name: it may hold anything."""
@@ -195,8 +209,7 @@ class _Rule:
 
 def _check_for(feature: Feature) -> Callable[[Any], Value]:
     if feature.type == "category":
-        levels = frozenset(feature.levels) if feature.closed else None
-        return _category_check(levels, feature.optional)
+        return _category_check(frozenset(feature.levels), feature.closed, feature.optional)
     low, high = feature.bounds
     return _number_check(low, high, feature.type == "integer", feature.optional)
 
@@ -223,13 +236,19 @@ def _number_check(low: float, high: float, integer: bool, optional: bool) -> Cal
     return check
 
 
-def _category_check(levels: frozenset[str] | None, optional: bool) -> Callable[[Any], Value]:
+_check_period = _number_check(0, LATEST_PERIOD, integer=True, optional=True)
+
+
+def _category_check(levels: frozenset[str], closed: bool, optional: bool) -> Callable[[Any], Value]:
     def check(value: Any) -> Value:
         if type(value) is str:
             if not _is_text(value):
                 raise _RefusedError("text")
-            if levels is not None and value not in levels:
-                raise _RefusedError("level")
+            if value not in levels:
+                if closed:
+                    raise _RefusedError("level")
+                if looks_personal(value):
+                    raise _RefusedError("personal")
             return value
         if value is None and optional:
             return None
@@ -244,6 +263,12 @@ def _is_entity(value: Any) -> bool:
 
 def _are_entities(values: Sequence[Any]) -> bool:
     return set(map(type, values)) <= {str, type(None)} and all(map(_is_entity, set(values)))
+
+
+def _are_periods(values: Sequence[Any]) -> bool:
+    return set(map(type, values)) <= {int, type(None)} and all(
+        value is None or 0 <= value <= LATEST_PERIOD for value in set(values)
+    )
 
 
 def _is_text(value: Any) -> bool:

@@ -1,5 +1,6 @@
 """Two registered versions of the bundled cohort, made once by the product's own commands."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,11 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command(home, "registry", "register", "--version", version, "--artifacts", artifacts)
     command(home, "registry", "promote", "--version", "v1.0.0", "--reason", "first")
     return home
+
+
+@pytest.fixture
+def home(registered: Path, tmp_path: Path) -> Path:
+    """A home of the test's own, with v1.0.0 as champion and v1.1.0 registered."""
+    copied = tmp_path / "home"
+    shutil.copytree(registered, copied)
+    return copied

@@ -136,8 +136,9 @@ def _published(simulated: pd.DataFrame, *, ids: str) -> pd.DataFrame:
 
 
 def as_instances(rows: pd.DataFrame) -> dict[str, list[dict[Hashable, object]]]:
-    """A body for POST /predict: the declared features and entity_id of each row, null kept."""
-    sent = rows[["aluno_id", *FEATURES]].rename(columns={"aluno_id": "entity_id"}).astype(object)
+    """A body for POST /predict: declared features, entity_id and period of each row, null kept."""
+    beside = {"aluno_id": "entity_id", "ano": "period"}
+    sent = rows[[*beside, *FEATURES]].rename(columns=beside).astype(object)
     return {"instances": sent.where(sent.notna(), None).to_dict(orient="records")}
 
 

@@ -161,6 +161,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "derived is a list": (setting("derived", "x", ["fase"]), "derived.x: "),
     "odd feature name": (feature("a b", type="number"), "features.a b: a name has letters"),
     "reserved name": (feature("entity_id", type="category"), "entity_id is reserved"),
+    "name of the score": (feature("score", type="number"), "score is what reports call"),
     "category with a range": (feature("x", type="category", soft_range=[0, 1]), "not a range"),
     "number with levels": (feature("x", type="number", levels=["A"]), "not levels"),
     "closed without levels": (feature("x", type="category", closed=True), "closed needs levels"),

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry import configuration
+from registry.errors import ConfigurationError
 from registry.pipeline import columns_of, frame_of
 from registry.schema import Feature, Schema
 from registry.validation import InvalidRowsError, RowValidator, ValidRow
@@ -27,11 +29,11 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = st.sampled_from([*SCHEMA.names, "entity_id"]) | st.text(max_size=5)
+FIELDS = st.sampled_from([*SCHEMA.names, "entity_id", "period"]) | st.text(max_size=5)
 ROWS = st.dictionaries(FIELDS, JSON_VALUES, max_size=6)
 NEAR_ROWS = st.fixed_dictionaries(
     {"age": st.integers(0, 120) | st.floats(0, 120)},
-    optional=dict.fromkeys((*SCHEMA.names[1:], "entity_id"), JSON_VALUES),
+    optional=dict.fromkeys((*SCHEMA.names[1:], "entity_id", "period"), JSON_VALUES),
 )
 
 
@@ -42,8 +44,10 @@ GOOD_ROWS = st.fixed_dictionaries(
         "mark": st.none() | st.floats(0, 10) | st.integers(0, 10),
         "free": st.none() | st.floats(-1e37, 1e37) | st.integers(-int(1e37), int(1e37)),
         "school": st.sampled_from([None, "A", "B"]),
-        "town": st.none() | st.text(st.characters(codec="utf-8"), max_size=20),
+        "town": st.none()
+        | st.text(st.characters(codec="utf-8", exclude_categories=["Nd"]), max_size=20),
         "entity_id": st.none() | st.text(st.characters(codec="utf-8"), min_size=1, max_size=20),
+        "period": st.none() | st.integers(0, 99_999_999),
     },
 )
 
@@ -66,6 +70,7 @@ def keeps_the_contract(row: ValidRow) -> bool:
         and school in (None, "A", "B")
         and (town is None or (type(town) is str and len(town.encode()) >= len(town) <= 200))
         and (row.entity_id is None or 1 <= len(row.entity_id) <= 200)
+        and (row.period is None or (type(row.period) is int and 0 <= row.period <= 99_999_999))
     )
 
 
@@ -109,6 +114,7 @@ def test_good_rows_pass_whatever_is_sent_beside_them(instances: list[Any]) -> No
             for number, value in zip(numbers, sent, strict=True)
         )
         assert row.entity_id == instance.get("entity_id")
+        assert row.period == instance.get("period")
 
 
 @given(st.lists(NEAR_ROWS, min_size=1, max_size=5))
@@ -170,6 +176,16 @@ def test_a_good_row_becomes_values_in_the_schemas_order_and_types(
         ({"age": 10, "entity_id": ""}, [("entity_id", "type")]),
         ({"age": 10, "entity_id": 7}, [("entity_id", "type")]),
         ({"age": 10, "entity_id": "x" * 201}, [("entity_id", "type")]),
+        ({"age": 10, "period": True}, [("period", "type")]),
+        ({"age": 10, "period": "2025"}, [("period", "type")]),
+        ({"age": 10, "period": [2025]}, [("period", "type")]),
+        ({"age": 10, "period": 2025.5}, [("period", "type")]),
+        ({"age": 10, "period": -1}, [("period", "range")]),
+        ({"age": 10, "period": 100_000_000}, [("period", "range")]),
+        ({"age": 10, "period": math.nan}, [("period", "not_finite")]),
+        ({"age": 10, "town": "mae@escola.org"}, [("town", "personal")]),
+        ({"age": 10, "town": "Ana, 11 91234-5678"}, [("town", "personal")]),
+        ({"age": 10, "school": "529.982.247-25"}, [("school", "level")]),
         ({"age": 10, "Age": 10}, [("Age", "unknown")]),
         ({"ages": 10, "agee": 1}, [("agee", "unknown"), ("ages", "unknown"), ("age", "missing")]),
         ([], [(0, "type")]),
@@ -218,3 +234,36 @@ def test_a_hard_range_wider_than_what_can_be_stored_does_not_widen_it() -> None:
     wide = Schema((Feature("n", "integer", "m", hard_range=(0, 1e30)),))
     with pytest.raises(InvalidRowsError):
         RowValidator(wide, 1).validate([{"n": 2**64}])
+
+
+@pytest.mark.parametrize(("sent", "taken"), [(0, 0), (2025.0, 2025), (20261122, 20261122)])
+def test_a_period_is_taken_as_an_integer_alone_or_among_others(sent: float, taken: int) -> None:
+    [row, other] = VALIDATOR.validate([{"age": 10, "period": sent}, {"age": 10}])
+    assert (row.period, type(row.period), other.period) == (taken, int, None)
+
+
+def test_personal_text_is_refused_by_row_and_field_and_not_repeated() -> None:
+    rows = [{"age": 10, "town": "Recife"}, {"age": 10, "town": "529.982.247-25"}]
+    with pytest.raises(InvalidRowsError) as caught:
+        VALIDATOR.validate(rows)
+    [problem] = caught.value.problems
+    assert problem.loc == ("instances", 1, "town")
+    assert problem.msg.startswith("row 1, town: looks like a CPF")
+    assert "529" not in str(caught.value.problems)
+
+
+def test_a_declared_level_may_look_like_a_phone_and_an_entity_id_like_a_cpf() -> None:
+    schema = Schema((Feature("line", "category", "hot line", levels=("0800 11 91234-5678",)),))
+    row = {"line": "0800 11 91234-5678", "entity_id": "529.982.247-25"}
+    [valid] = RowValidator(schema, 1).validate([row])
+    assert valid == ValidRow(("0800 11 91234-5678",), "529.982.247-25")
+    with pytest.raises(InvalidRowsError):
+        RowValidator(schema, 1).validate([{"line": "11 91234-5678"}])
+
+
+@pytest.mark.parametrize("name", ["entity_id", "period"])
+def test_no_feature_may_have_the_name_of_what_stands_beside_the_features(name: str) -> None:
+    features = {name: {"type": "number", "meaning": "none"}}
+    content = {"model": {"name": "m", "target": "y"}, "features": features}
+    with pytest.raises(ConfigurationError, match=f"{name} is reserved"):
+        configuration.parse(content)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.server import Server
-from tests.service.rows import cohort_rows, pipeline_scores
+from tests.service.rows import cohort_rows, logged, pipeline_scores
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +62,10 @@ CASES: dict[str, tuple[bytes, str | None]] = {
     "a lone surrogate": (b'{"instances":[{"genero":"\\ud800"}]}', None),
     "a text of 10,000 letters": (body(row(genero="x" * 10_000)), "genero"),
     "an entity that is a number": (body(row(entity_id=5)), "entity_id"),
+    "a period that is a text": (body(row(period="2025")), "period"),
+    "a CPF": (body(row(instituicao=SECRET_WORDS)), "instituicao"),
+    "an e-mail": (body(row(genero="Maria@escola.org")), "genero"),
+    "a phone": (body(row(genero="Maria: (11) 91234-5678")), "genero"),
     "not JSON": (b"{" + SECRET_WORDS.encode(), "JSON"),
     "not UTF-8": (b'{"instances":"\xff\xfe"}', "JSON"),
     "an empty body": (b"", "JSON"),
@@ -186,6 +190,44 @@ def test_bad_requests_do_not_touch_good_ones_in_the_same_batch(server: Server) -
 
     with ThreadPoolExecutor(16) as clients:
         list(clients.map(send, range(2 * len(rows))))
+
+
+PERSONAL = ("529.982.247-25", "52998224725", "maria@escola.org", "+5511912345678", "11-91234-5678")
+
+
+@pytest.mark.parametrize("text", PERSONAL)
+def test_personal_text_is_refused_and_written_nowhere(server: Server, text: str) -> None:
+    answer = server.predict([GOOD, row(instituicao=text)])
+    assert answer.status_code == 400
+    [problem] = answer.json()["detail"]
+    assert (problem["loc"], problem["type"]) == (["instances", 1, "instituicao"], "personal")
+    named = {"X-Request-ID": text}
+    for refused in (
+        server.predict([GOOD], **named),
+        server.client.get("/health", headers=named),
+    ):
+        assert refused.status_code == 400
+        assert set(refused.json()) == {"error", "detail"}
+        assert "X-Request-ID" in refused.json()["error"]
+        assert refused.headers["X-Request-ID"] != text
+        assert text not in answer.text + refused.text
+    accepted = server.predict([GOOD], **{"X-Request-ID": "4f1c-1"})
+    assert accepted.status_code == 200
+    files = [path for path in server.home.rglob("*") if path.is_file() and path.suffix != ".skops"]
+    assert any(b"4f1c-1" in path.read_bytes() for path in files)
+    assert not [path for path in files if text.encode() in path.read_bytes()]
+    assert text not in server.log
+
+
+def test_a_period_and_an_entity_that_looks_like_a_cpf_are_taken(server: Server) -> None:
+    answer = server.predict([row(period=2025.0, entity_id="529.982.247-25")])
+    assert answer.status_code == 200
+    (record,) = [
+        one
+        for one in logged(server.home)
+        if one["prediction_id"] == answer.json()[0]["prediction_id"]
+    ]
+    assert record["period"] == 2025
 
 
 def test_nothing_of_it_is_an_error_in_the_log(server: Server) -> None:

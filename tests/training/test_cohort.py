@@ -329,7 +329,9 @@ def test_command_writes_a_body_for_predict_and_its_labels(tmp_path: Path) -> Non
     text = (tmp_path / "rows.json").read_text()
     instances = json.loads(text)["instances"]
     assert [row["entity_id"] for row in instances] == list(labels["entity_id"])
-    assert all(set(row) == {"entity_id", *FEATURES} for row in instances)
+    assert all(set(row) == {"entity_id", "period", *FEATURES} for row in instances)
+    assert {row["period"] for row in instances} == set(labels["period"]) == {2025}
+    assert all(type(row["period"]) is int for row in instances)
     assert any(row["nota_ing"] is None for row in instances)
     assert all(type(row["idade"]) is int for row in instances)
     assert "NaN" not in text
