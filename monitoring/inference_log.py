@@ -1,9 +1,12 @@
 """The inference log: one JSON line a scored row, in the file before the answer leaves.
 
 Each process appends to a file of its own a UTC day, one write a batch, so that nothing that was
-acknowledged is lost to kill -9 and no writer can harm another. Files are never renamed while live.
+acknowledged is lost to kill -9 and no writer can harm another. A compaction may take the file over
+between two appends (see monitoring.log_files); the next append then opens a new one. An append
+never waits for anybody else's lock.
 """
 
+import fcntl
 import hashlib
 import hmac
 import os
@@ -79,7 +82,7 @@ class InferenceLog:
         self.problem: str | None = None
         self._root = root
         self.keys = keys
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}.jsonl"
+        self._path: Path | None = None
         self._day = ""
         self._handle: int | None = None
         self._lock = threading.Lock()
@@ -120,35 +123,44 @@ class InferenceLog:
             }
 
     def _write(self, content: bytes, day: str) -> None:
-        if self._handle is None or day != self._day or self._is_gone():
+        while (handle := self._handle) is None or day != self._day or not self._claimed(handle):
             self._open(day)
-        assert self._handle is not None
-        start = os.lseek(self._handle, 0, os.SEEK_END)
+        start = os.lseek(handle, 0, os.SEEK_END)
         try:
-            done = os.write(self._handle, content)
+            done = os.write(handle, content)
             while done < len(content):
-                done += os.write(self._handle, content[done:])
+                done += os.write(handle, content[done:])
         except OSError:
             # The file is this process's alone: take back what a full disk let through.
-            os.ftruncate(self._handle, start)
+            os.ftruncate(handle, start)
             raise
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)
 
-    def _is_gone(self) -> bool:
-        """Whether somebody removed or moved the file: rows must not go where nobody looks."""
-        assert self._handle is not None
+    def _claimed(self, handle: int) -> bool:
+        """Lock the file for one append, unless somebody has the lock, or removed or renamed the
+        file: rows must not go where nobody looks. Then the next file has another name."""
+        path, self._path = self._path, None
+        assert path is not None
         try:
-            found = (self._root / f"dt={self._day}" / self._name).stat()
-        except OSError:
-            return True
-        return not os.path.samestat(found, os.fstat(self._handle))
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(path.stat(), os.fstat(handle)):
+                return False
+        except (BlockingIOError, FileNotFoundError):
+            return False
+        self._path = path
+        return True
 
     def _open(self, day: str) -> None:
+        """After a write that failed it is the same file again: a full disk must not fill with
+        empty ones."""
         self._close()
-        folder = self._root / f"dt={day}"
-        folder.mkdir(parents=True, exist_ok=True)
+        if self._path is None or day != self._day:
+            name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}.jsonl"
+            self._path, self._day = self._root / f"dt={day}" / name, day
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._handle = os.open(folder / self._name, flags, 0o640)
-        self._day = day
+        self._handle = os.open(self._path, flags, 0o640)
 
     def _close(self) -> None:
         if self._handle is not None:

@@ -1,71 +1,64 @@
 """The log's files by themselves: days, refused writes, and reading back what is damaged."""
 
+import fcntl
 import json
 import subprocess
 import sys
 import tempfile
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring import window
+from monitoring import log_files
 from monitoring.inference_log import EntityKeys, InferenceLog, ScoredRequest
-from monitoring.window import Window
 from registry.schema import Feature, Schema
 from registry.validation import ValidRow
+from tests.monitoring.log_rows import read, record, write
 from tests.server import PROJECT
 
-SCHEMA = Schema((Feature("age", "integer", "years"), Feature("kind", "category", "kind")))
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def record(number: int, **changes: Any) -> dict[str, Any]:
-    return {
-        "prediction_id": f"p-{number}",
-        "request_id": "r",
-        "ts": "2026-03-01T12:00:00.000000Z",
-        "model_version": "v1.0.0",
-        "schema": "s",
-        "features": {"age": number, "kind": "a"},
-        "risk_score": 0.5,
-        "risk_label": 1,
-        "entity": None,
-    } | changes
-
-
-def write(root: Path, day: str, *records: Any, tail: str = "", name: str = "a") -> None:
-    folder = root / f"dt={day}"
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(one) if isinstance(one, dict) else one for one in records]
-    (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines) + tail)
-
-
-def read(root: Path, start: str = "2026-03-01", end: str = "2026-03-02") -> Window:
-    moments = [datetime.fromisoformat(text).replace(tzinfo=UTC) for text in (start, end)]
-    return window.read(root, SCHEMA, "v1.0.0", *moments)
 
 
 def test_columns_come_back_in_the_models_types(tmp_path: Path) -> None:
     rows = [{"age": 7, "kind": "a"}, {"age": None, "kind": None}, {"kind": "b"}]
     write(tmp_path, "2026-03-01", *(record(i, features=row) for i, row in enumerate(rows)))
     found = read(tmp_path)
-    np.testing.assert_array_equal(found.columns["age"], [7.0, np.nan, np.nan])
-    assert found.columns["kind"].tolist() == ["a", None, "b"]
+    assert found.columns == {
+        "age": [7.0, None, None],
+        "grade": [None] * 3,
+        "kind": ["a", None, "b"],
+    }
     assert found.scores.tolist() == [0.5] * 3
 
 
 def test_a_torn_last_line_and_invalid_lines_are_counted_not_fatal(tmp_path: Path) -> None:
     half = json.dumps(record(9))[:40]
-    wrong = [record(8, risk_score="0.5"), record(7, entity=["x"])]
-    invalid = ["not json", "[]", "{}", *map(json.dumps, wrong), ""]
+    wrong = [
+        record(8, risk_score="0.5"),
+        record(7, entity=["x"]),
+        record(7, entity="maria@example.org"),
+        record(7, ts="yesterday"),
+        record(7, ts=5),
+        record(7, model_version="../../v1"),
+        record(7, risk_label=None),
+        record(7, period="2026"),
+        record(7, features={"age": "seven"}),
+        record(7, features={"age": 7.5}),
+        record(7, features={"kind": 3}),
+        record(7, features={"age": True}),
+        record(7, features={"nobody_declared_this": 1}),
+        record(7, features={"age": 10**30}),
+    ]
+    invalid = ["not json", "[]", "{}", "null", *map(json.dumps, wrong), "", "\x00"]
     write(tmp_path, "2026-03-01", record(1), *invalid, record(2), tail=half)
     found = read(tmp_path)
-    assert (found.rows, found.torn, found.invalid) == (2, 1, 6)
+    assert found.prediction_ids == ["p-1", "p-2"]
+    assert (found.tallies.torn, found.tallies.invalid) == (1, len(invalid))
 
 
 def test_the_window_holds_its_start_and_not_its_end(tmp_path: Path) -> None:
@@ -77,25 +70,41 @@ def test_the_window_holds_its_start_and_not_its_end(tmp_path: Path) -> None:
     ]
     for number, (day, stamp) in enumerate(stamps):
         write(tmp_path, day, record(number, ts=stamp), name=str(number))
-    assert sorted(read(tmp_path).columns["age"].tolist()) == [1.0, 2.0]
+    assert read(tmp_path).columns["age"] == [1.0, 2.0]
+
+
+def test_a_time_without_a_zone_is_utc(tmp_path: Path) -> None:
+    write(tmp_path, "2026-03-01", record(1, ts="2026-03-01T00:00:00"))
+    assert read(tmp_path).times.tolist() == [int(DAY.timestamp()) * 1_000_000]
 
 
 def test_other_versions_and_repeated_ids_do_not_count(tmp_path: Path) -> None:
     other = record(2, model_version="v1.1.0", features={"age": "of another type there"})
     write(tmp_path, "2026-03-01", record(1), record(1), other)
+    write(tmp_path, "2026-03-01", record(1), record(3), name="b")
     found = read(tmp_path)
-    assert (found.rows, found.other_versions, found.invalid) == (1, 1, 0)
+    assert found.prediction_ids == ["p-1", "p-3"]
+    assert (found.tallies.other_versions, found.tallies.invalid) == (1, 0)
 
 
-def test_entities_count_once_and_unknown_ones_each_for_themselves(tmp_path: Path) -> None:
-    keys = ["x", "x", "y", None, None]
-    write(tmp_path, "2026-03-01", *(record(i, entity=key) for i, key in enumerate(keys)))
-    assert read(tmp_path).entities == 4
+def test_an_entity_is_the_first_64_bits_of_its_key_and_nobody_is_0(tmp_path: Path) -> None:
+    keys = ["00000000000000ff" + "0" * 16, "ff" * 16, None]
+    write(tmp_path, "2026-03-01", *(record(i, entity=one) for i, one in enumerate(keys)))
+    found = read(tmp_path)
+    assert found.entities.tolist() == [255, 2**64 - 1, 0]
+    assert found.entity_keys == keys
 
 
 def test_a_log_that_is_not_there_is_an_empty_window(tmp_path: Path) -> None:
     found = read(tmp_path / "nothing")
-    assert (found.rows, found.torn, found.invalid) == (0, 0, 0)
+    assert (found.prediction_ids, found.tallies.torn, found.tallies.invalid) == ([], 0, 0)
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_rows_without_a_period_were_written_by_an_older_service(tmp_path: Path) -> None:
+    older = {name: value for name, value in record(1).items() if name != "period"}
+    write(tmp_path, "2026-03-01", older, record(2, period=2026))
+    assert read(tmp_path).periods == [None, 2026]
 
 
 _WRITER = """
@@ -170,6 +179,60 @@ print("taken", 100, log.problem)
     assert len(taken) < len(words)
     (path,) = (tmp_path / "dt=2026-03-01").iterdir()
     assert ids(path) == [f"p-{first + k}" for first in taken for k in range(4)]
+
+
+def rows(first: int, count: int) -> list[ScoredRequest]:
+    version: Any = SimpleNamespace(
+        version="v1.0.0",
+        schema=Schema((Feature("age", "integer", "years"),)),
+        schema_digest="s",
+        threshold=0.5,
+    )
+    numbers = range(first, first + count)
+    found = [ValidRow((number,), None) for number in numbers]
+    return [ScoredRequest("r", [f"p-{n}" for n in numbers], version, found, [0.5] * count)]
+
+
+def test_a_sealed_file_gets_no_more_rows_and_none_is_lost(tmp_path: Path) -> None:
+    log, folder = InferenceLog(tmp_path, EntityKeys(None)), tmp_path / "dt=2026-03-01"
+    for first in range(5):
+        log.append(rows(first, 1), DAY)
+        if first in (1, 3):
+            with log_files.changing(tmp_path):
+                log_files.seal(folder)
+    sealed = [ids(path) for path in sorted(folder.glob("*.sealed"))]
+    assert sorted(sealed) == [["p-0", "p-1"], ["p-2", "p-3"]]
+    (left,) = log_files.live(folder)
+    assert ids(left) == ["p-4"]
+
+
+def test_an_append_does_not_wait_for_whoever_holds_its_file(tmp_path: Path) -> None:
+    log, folder = InferenceLog(tmp_path, EntityKeys(None)), tmp_path / "dt=2026-03-01"
+    log.append(rows(0, 1), DAY)
+    (path,) = log_files.live(folder)
+    with path.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+        log.append(rows(1, 1), DAY)
+    assert read(tmp_path).prediction_ids == ["p-0", "p-1"]
+    assert len(log_files.live(folder)) == 2
+
+
+def test_sealing_again_and_again_under_several_writers_loses_nothing(tmp_path: Path) -> None:
+    def append(start: int) -> None:
+        log = InferenceLog(tmp_path, EntityKeys(None))
+        for first in range(start, start + 300):
+            log.append(rows(first, 1), DAY)
+
+    writers = [threading.Thread(target=append, args=(start,)) for start in (0, 1000, 2000)]
+    for one in writers:
+        one.start()
+    folder = tmp_path / "dt=2026-03-01"
+    while any(one.is_alive() for one in writers):
+        with log_files.changing(tmp_path):
+            log_files.seal(folder)
+    found = read(tmp_path)
+    assert len(found.prediction_ids) == len(set(found.prediction_ids)) == 900
+    assert found.tallies.torn == found.tallies.invalid == 0
 
 
 JSON_TEXT = st.text(max_size=40) | st.just('"},{"prediction_id":"x') | st.just('a\nb\\"}')
