@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 from pandas.util import hash_pandas_object
 
+from monitoring.calibrator import CalibrationReference
 from monitoring.evaluation import METRICS
-from monitoring.profile import build_reference
+from monitoring.profiling import build_reference
+from monitoring.reference_rows import CodedRows
 from registry import manifest, serialization
 from registry.configuration import Configuration
 from registry.pipeline import frame_of
@@ -73,7 +75,8 @@ def refuse_foreign(output: Path) -> None:
         return
     if not output.is_dir():
         raise TrainingError(f"{output}: is a file; choose another --output")
-    names = {path.name for path in output.iterdir()} - {*manifest.REQUIRED, manifest.MANIFEST}
+    ours = {*manifest.REQUIRED, *manifest.OPTIONAL, manifest.MANIFEST}
+    names = {path.name for path in output.iterdir()} - ours
     if names:
         raise TrainingError(
             f"{output}: holds {min(names)}, which is no artefact; choose another --output"
@@ -96,25 +99,39 @@ def _replace(output: Path, fresh: Path) -> None:
 def _contents(
     trained: Trained, configuration: Configuration, source: Mapping[str, Any]
 ) -> dict[str, bytes]:
-    schema = configuration.schema
+    schema, evaluated = configuration.schema, trained.evaluated
     reference = build_reference(
-        trained.evaluated.columns,
+        evaluated.columns,
         schema.kinds,
         trained.scores,
-        entities=len(np.unique(trained.evaluated.entities)),
+        entities=len(np.unique(evaluated.entities)),
     )
-    return {
+    calibration = CalibrationReference.of(
+        trained.scores, evaluated.target, evaluated.entities, seed=configuration.training.seed
+    )
+    contents = {
         manifest.PIPELINE: serialization.dump(trained.model),
         "schema.json": _json(schema.to_dict()),
         "model.json": _json(_model(trained, configuration)),
         "metrics.json": _json(_metrics(trained)),
         "reference.json": _json(reference.to_dict()),
+        manifest.CALIBRATION: _json(calibration.to_dict()),
         "golden.json": _json(_golden(trained, configuration)),
         "provenance.json": _json(_provenance(trained, configuration, source)),
         "model_card.md": model_card.write(trained, configuration).encode(),
         "calibration.png": plots.calibration(trained),
         "precision_recall.png": plots.precision_recall(trained),
     }
+    if configuration.drift.reference_rows:
+        coded = CodedRows.build(
+            reference,
+            evaluated.columns,
+            evaluated.entities,
+            rows=configuration.drift.reference_rows,
+            seed=configuration.training.seed,
+        )
+        contents[manifest.REFERENCE_ROWS] = _json(coded.to_dict())
+    return contents
 
 
 def _model(trained: Trained, configuration: Configuration) -> dict[str, Any]:

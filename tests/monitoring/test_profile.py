@@ -7,14 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from monitoring.profile import (
-    Column,
-    FeatureProfile,
-    Kind,
-    NumericBins,
-    ReferenceProfile,
-    build_reference,
-)
+from monitoring.bins import Column, Kind, NumericBins
+from monitoring.profile import FeatureProfile, ReferenceProfile
+from monitoring.profiling import build_reference
 
 NAN = float("nan")
 
@@ -183,6 +178,40 @@ def test_levels_met_once_foretell_how_often_a_new_row_is_unseen() -> None:
     assert unseen == pytest.approx(135, abs=35)
 
 
+def test_a_shape_keeps_the_references_own_values_and_how_many_are_whole() -> None:
+    shape = profile(np.r_[np.arange(120) * 0.5, np.full(50, NAN)]).shape
+    assert shape is not None
+    # The least value with at least so many hundredths of the 120 values up to it.
+    ranks = [max(-(-hundredth * 120 // 100), 1) for hundredth in range(101)]
+    assert shape.quantiles == tuple((rank - 1) * 0.5 for rank in ranks)
+    assert shape.whole_share == 0.5
+
+
+def test_single_and_double_precision_copies_have_one_shape() -> None:
+    values = normal(500).round(1)
+    assert profile(values).shape == profile(values.astype(np.float32)).shape
+
+
+def test_large_numbers_with_decimals_are_not_whole() -> None:
+    shape = profile(20_000_000.5 + np.arange(100)).shape
+    assert shape is not None
+    assert shape.whole_share == 0
+
+
+def test_only_a_number_with_values_has_a_shape() -> None:
+    assert profile(np.full(100, NAN)).shape is None
+    assert profile(["A"] * 100, "category").shape is None
+
+
+def test_a_profile_from_before_shapes_is_read() -> None:
+    reference = build_reference({"x": normal(100)}, {"x": "number"}, normal(100), 100)
+    document = json.loads(json.dumps(reference.to_dict()))
+    del document["features"][0]["shape"]
+    old = ReferenceProfile.from_dict(document)
+    assert old.features[0].shape is None
+    assert old.features[0].bins == reference.features[0].bins
+
+
 numbers = st.lists(
     st.sampled_from([0.0, -0.0, 0.5, NAN, np.inf, -np.inf]) | st.floats(width=32), max_size=40
 )
@@ -248,6 +277,14 @@ def damaged(*path: str | int, value: Any) -> dict[str, Any]:
         damaged("features", 0, "bins", "edges", 0, value=1e6),
         damaged("features", 0, "bins", "edges", 0, value=NAN),
         damaged("features", 0, "bins", "edges", 0, value=True),
+        damaged("features", 0, "shape", value={"quantiles": [0.0]}),
+        damaged("features", 0, "shape", value={"quantiles": [0.0] * 100, "whole_share": 1.0}),
+        damaged("features", 0, "shape", "quantiles", 50, value=NAN),
+        damaged("features", 0, "shape", "quantiles", 50, value=1e6),
+        damaged("features", 0, "shape", "quantiles", 50, value="0"),
+        damaged("features", 0, "shape", "whole_share", value=1.5),
+        damaged("features", 0, "shape", "whole_share", value=None),
+        damaged("features", 1, "shape", value={"quantiles": [0.0] * 101, "whole_share": 1.0}),
         damaged("features", 1, "bins", "rare", value=[["A"]]),
         damaged("features", 1, "bins", "rare", value=[]),
         damaged("features", 1, "bins", "top", 0, value=1),

@@ -32,6 +32,7 @@ FILES = {
     *("pipeline.skops", "model.json", "schema.json", "metrics.json", "reference.json"),
     *("golden.json", "model_card.md", "provenance.json", "manifest.json"),
     *("calibration.png", "precision_recall.png"),
+    *("calibration.json", "reference_rows.json"),
 }
 
 
