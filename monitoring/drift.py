@@ -4,14 +4,15 @@ A colour is never given on noise, and never withheld silently: a window that is 
 a red is `inconclusive`, not green.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.profile import CategoryBins, Column, FeatureProfile, ReferenceProfile
+from monitoring.bins import CategoryBins, Column
+from monitoring.profile import FeatureProfile, ReferenceProfile
 from monitoring.statistics import (
     benjamini_hochberg,
     psi,
@@ -21,6 +22,7 @@ from monitoring.statistics import (
 )
 from registry.configuration import DriftLimits
 
+Counts: TypeAlias = NDArray[np.int64]
 Status: TypeAlias = Literal["green", "yellow", "red", "inconclusive"]
 
 SEED = 0  # of the simulated p-values: the same window always gets the same report
@@ -70,6 +72,18 @@ class DriftReport:
         """Strict JSON: finite numbers only."""
         return asdict(self)
 
+    def at_least_yellow(self, names: Collection[str]) -> "DriftReport":
+        """The same report where the named features are not green: a data bug shows in them that
+        the histogram does not see."""
+        features = tuple(
+            replace(drift, status="yellow")
+            if drift.name in names and drift.status not in ("yellow", "red")
+            else drift
+            for drift in self.features
+        )
+        status = worst(drift.status for drift in (self.score, *features))
+        return replace(self, features=features, status=status)
+
 
 @dataclass(frozen=True)
 class _Evidence:
@@ -88,7 +102,7 @@ def compare(
     entities: int,
     limits: DriftLimits,
 ) -> DriftReport:
-    """Hold a window against the reference.
+    """Hold rows against the reference.
 
     Columns and scores have one value per row, as in `build_reference`; a feature without a column
     counts as all null, a column that is no feature is ignored. `entities` is how many distinct
@@ -96,13 +110,23 @@ def compare(
     there are not 1..rows entities.
     """
     rows = len(scores)
+    windows = [_window(profile, columns, rows) for profile in reference.features]
+    return judge(reference, [*windows, reference.score.count(scores)], entities, limits)
+
+
+def judge(
+    reference: ReferenceProfile, windows: Sequence[Counts], entities: int, limits: DriftLimits
+) -> DriftReport:
+    """Hold counts against the reference: one histogram for each feature and, last, the score.
+
+    Raises ValueError if there are no rows, or not 1..rows entities.
+    """
+    rows = int(windows[-1].sum())
     if rows == 0:
         raise ValueError("a window without rows cannot be compared")
     if not 1 <= entities <= rows:
         raise ValueError(f"{entities} entities cannot make {rows} rows")
     profiles = (*reference.features, reference.score)
-    windows = [_window(profile, columns, rows) for profile in reference.features]
-    windows.append(reference.score.count(scores))
     evidence = [
         _evidence(profile, window, n=reference.entities, m=entities)
         for profile, window in zip(profiles, windows, strict=True)
@@ -112,11 +136,16 @@ def compare(
         _drift(profile, window, item, q=q, entities=entities, limits=limits)
         for profile, window, item, q in zip(profiles, windows, evidence, q_values, strict=True)
     )
-    status = min((item.status for item in (*features, score)), key=WORST_FIRST.index)
+    status = worst(item.status for item in (*features, score))
     return DriftReport(rows, entities, status, score, tuple(features))
 
 
-def _window(profile: FeatureProfile, columns: Mapping[str, Column], rows: int) -> NDArray[np.int64]:
+def worst(statuses: Iterable[Status]) -> Status:
+    """The worst colour; `inconclusive` only where there is none."""
+    return min(statuses, key=WORST_FIRST.index)
+
+
+def _window(profile: FeatureProfile, columns: Mapping[str, Column], rows: int) -> Counts:
     if profile.name not in columns:
         counts = np.zeros(len(profile.counts), dtype=np.int64)
         counts[-1] = rows
@@ -127,7 +156,7 @@ def _window(profile: FeatureProfile, columns: Mapping[str, Column], rows: int) -
     return profile.count(values)
 
 
-def _evidence(profile: FeatureProfile, window: NDArray[np.int64], *, n: int, m: int) -> _Evidence:
+def _evidence(profile: FeatureProfile, window: Counts, *, n: int, m: int) -> _Evidence:
     before = np.array(profile.counts)
     occupied = int(np.count_nonzero(before + window))
     return _Evidence(
@@ -141,7 +170,7 @@ def _evidence(profile: FeatureProfile, window: NDArray[np.int64], *, n: int, m: 
 
 def _drift(
     profile: FeatureProfile,
-    window: NDArray[np.int64],
+    window: Counts,
     evidence: _Evidence,
     *,
     q: float,
@@ -161,7 +190,7 @@ def _drift(
         null_before=profile.null_share,
         null_now=now[-1] / rows,
         unseen_now=now[-2] / rows if is_category else None,
-        status=_status(evidence, q, limits),
+        status=_status(evidence, q, limits) if entities >= limits.min_rows else "inconclusive",
         bins=tuple(
             BinCounts(label, before, count)
             for label, before, count in zip(profile.labels(), profile.counts, now, strict=True)

@@ -88,12 +88,13 @@ def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(q.tolist())
 
 
-def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval (1927) for a rate, as (low, high) within 0..1.
+def wilson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927) for a rate, as (low, high) within 0..1; numbers that are not
+    whole are effective ones.
 
     Raises ValueError without trials, because a rate of nothing is undefined, not 0.
     """
-    if trials < 1 or not 0 <= successes <= trials:
+    if trials <= 0 or not 0 <= successes <= trials:
         raise ValueError(f"no rate from {successes} successes in {trials} trials")
     z = float(ndtri(0.5 + confidence / 2))
     rate, weight = successes / trials, 1 + z * z / trials

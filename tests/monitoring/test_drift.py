@@ -7,8 +7,9 @@ import pytest
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from monitoring.bins import Column, Kind
 from monitoring.drift import DriftReport, FeatureDrift, compare
-from monitoring.profile import Column, Kind, build_reference
+from monitoring.profiling import build_reference
 from monitoring.statistics import benjamini_hochberg, psi, psi_noise
 from registry.configuration import DriftLimits
 

@@ -1,0 +1,154 @@
+"""What every report's command line has in common: its window, its head, and where it goes."""
+
+import argparse
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+from monitoring import exposition, html_report, terminal_report
+from monitoring.reading import Tallies
+from registry import terminal
+from registry.errors import RegistryError, UsageError
+from registry.state import State, replace_file
+
+EXIT_CODES = {"green": 0, "yellow": 10, "red": 20, "inconclusive": 3}
+_MOST_DAYS = 36_500
+_DAY = timedelta(days=1)
+
+
+class NotEnoughDataError(RegistryError):
+    """The log holds nothing to report on."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Span:
+    """From `start` to before `end`, both UTC."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+
+
+class Options(Protocol):
+    """The flags of `add_flags`, parsed."""
+
+    json: bool
+    lang: str
+    textfile: Path | None
+    push: str | None
+
+
+def add_flags(parser: argparse.ArgumentParser, *, days_flag: str, days: int) -> None:
+    """The flags that reports share; `days_flag` is how this one calls the length of its window."""
+    parser.add_argument("--model-version", help="vX.Y.Z; default: the champion")
+    parser.add_argument("--model", help="default: the champion's")
+    parser.add_argument(
+        days_flag, dest="days", type=_days, metavar="DAYS", help=f"up to now; default: {days}"
+    )
+    parser.add_argument(
+        "--from", dest="start", type=_moment, help="date or time in UTC, instead of days up to now"
+    )
+    parser.add_argument(
+        "--to", dest="end", type=_last_moment, help="date (all of it) or time in UTC; default: now"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--lang", choices=["en", "pt"], default="en", help="default: en")
+    parser.add_argument("--textfile", type=_textfile, help="a .prom file for node_exporter")
+    parser.add_argument("--push", metavar="URL", help="push metrics to a Pushgateway")
+    parser.set_defaults(default_days=days)
+
+
+def span(options: argparse.Namespace, now: datetime) -> Span:
+    """The window that the flags ask for.
+
+    Raises:
+        UsageError: both days and --from are given, or the window is empty.
+    """
+    if options.days is not None and options.start is not None:
+        raise UsageError("give --from or a number of days, not both")
+    end = options.end or now
+    try:
+        start = options.start or end - timedelta(days=options.days or options.default_days)
+    except OverflowError as error:
+        raise UsageError("the window would start before the calendar does") from error
+    if start >= end:
+        raise UsageError(f"the window {Span(start, end)} is empty; --from must be before --to")
+    return Span(start, end)
+
+
+def head(kind: str, model: str, version: str, window: Span, tallies: Tallies) -> dict[str, Any]:
+    """What every document opens with; times are UTC."""
+    return {
+        "kind": kind,
+        "schema": 1,
+        "model": model,
+        "model_version": version,
+        "start": window.start.isoformat(timespec="seconds"),
+        "end": window.end.isoformat(timespec="seconds"),
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "log": {
+            "torn_lines": tallies.torn,
+            "invalid_lines": tallies.invalid,
+            "rows_of_other_versions": tallies.other_versions,
+        },
+    }
+
+
+def publish(state: State, document: dict[str, Any], options: Options) -> int:
+    """Write the report as JSON and HTML, show it, send its metrics, and return its exit code."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    name = f"{document['kind']}-{document['model_version']}-{stamp}"
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    page = state.reports / f"{name}.html"
+    replace_file(state.reports / f"{name}.json", (text + "\n").encode())
+    replace_file(page, html_report.render(document, options.lang).encode())
+    if options.json:
+        print(text)
+    else:
+        console = terminal.console()
+        terminal_report.show(document, options.lang, console)
+        console.print(f"report: {page}", soft_wrap=True)
+    if options.textfile is not None:
+        exposition.textfile(document, options.textfile)
+    if options.push is not None:
+        exposition.push(document, options.push)
+    return EXIT_CODES[document["status"]]
+
+
+def _textfile(text: str) -> Path:
+    if not text.endswith(".prom"):
+        raise argparse.ArgumentTypeError(f"node_exporter reads *.prom only, got {text!r}")
+    return Path(text)
+
+
+def _days(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"expected days above 0 and at most {_MOST_DAYS}")
+    return value
+
+
+def _moment(text: str) -> datetime:
+    """A date or a time of ISO 8601; without a zone it is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"expected a date or time such as 2026-11-20 or 2026-11-20T14:00, got {text!r}"
+        ) from error
+
+
+def _last_moment(text: str) -> datetime:
+    """Like `_moment`; a date means its end."""
+    found = _moment(text)
+    return found + _DAY if len(text) == len("2026-11-20") else found
