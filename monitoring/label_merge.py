@@ -47,8 +47,8 @@ def judge(rows: Iterable[Fresh], known: Mapping[Key, Sequence[Entry]], source: s
     """A verdict on each row of a file, in the order of the rows:
 
     - conflict: another row of the file has the other label for the same key and time;
-    - known: its file was imported, or the label in force at its time is the same anyway; a row without a
-      time of its own is known once its file was imported;
+    - known: its file said so before, or the label in force at its time is the same anyway; a row
+      without a time of its own is known once its file was imported;
     - duplicate: the same, but it is this file that says so in another row;
     - older: observed earlier than the label that counts; revised: another one, observed later; new:
       the first of its key.
