@@ -1,4 +1,5 @@
-# make serve | test | lint | bench | lock        (PORT=8001 make serve)
+# make serve | test | lint | bench | bench-drift | bench-alarms | bench-estimates | lock
+# (PORT=8001 make serve)
 PYTHON ?= python3.11
 PORT ?= 8000
 BIN := .venv/bin
@@ -10,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test lint bench lock clean
+.PHONY: serve test lint bench bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
@@ -25,6 +26,19 @@ lint: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.serving
+
+# The tools that monitoring is compared with live in environments of their own, made on demand.
+TOOLS := nannyml evidently feature-engine
+READY := $(TOOLS:%=benchmarks/.environments/%/.ready)
+
+bench-drift: .venv/.dev $(READY)
+	$(BIN)/python -m benchmarks.drift
+
+bench-alarms: .venv/.dev $(READY)
+	$(BIN)/python -m benchmarks.alarms
+
+bench-estimates: .venv/.dev benchmarks/.environments/nannyml/.ready
+	$(BIN)/python -m benchmarks.estimates
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: install it, or make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -41,14 +55,27 @@ bench: .venv/.dev
 	@$(INSTALL) -r requirements-dev.lock | $(COUNT)
 	@touch $@
 
+$(TOOLS:%=benchmarks/.environments/%): %: %/.ready ;
+
+benchmarks/.environments/%/.ready: benchmarks/requirements-%.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "make $(@D)/ from $< (hashes checked)"
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --require-hashes --no-deps --progress-bar off -r $< | $(COUNT)
+	@touch $@
+
 # Three views of one resolution: everything, what make serve needs, what a Bento needs.
-LOCK = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --no-annotate pyproject.toml
+COMPILE = $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+LOCK = $(COMPILE) pyproject.toml
 lock: .venv/.dev
 	$(BIN)/python -m pip install --quiet uv
 	$(LOCK) --extra training --extra dev --extra bench -o requirements-dev.lock
 	$(LOCK) --extra training -c requirements-dev.lock -o requirements.lock
 	$(LOCK) -c requirements-dev.lock -o requirements-bento.lock
+	for tool in $(TOOLS); do \
+		$(COMPILE) benchmarks/requirements-$$tool.in -o benchmarks/requirements-$$tool.lock || exit 1; \
+	done
 
 clean:
-	rm -rf .venv artifacts .mypy_cache .ruff_cache
+	rm -rf .venv benchmarks/.environments artifacts .mypy_cache .ruff_cache
