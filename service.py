@@ -9,7 +9,7 @@ from pydantic import WithJsonSchema
 from starlette.responses import Response
 
 from monitoring import logs, metrics
-from monitoring.inference_log import SECRET_VARIABLE, EntityKeys, InferenceLog
+from monitoring.log.writing import SECRET_VARIABLE, EntityKeys, InferenceLog
 from registry.configuration import load
 from registry.state import BENTO_NAME, State
 from registry.worker import Worker

@@ -1,8 +1,8 @@
 """`make bench-alarms`: how often the drift report is right, on streams whose truth is known.
 
 Each stream has a reference and a window of seven days with thirteen features and a score, drawn
-from a seed; ours sees it through monitoring.analysis, Evidently, NannyML and feature-engine as
-files, in environments of their own.
+from a seed; ours sees it through monitoring.drift.analysis, Evidently, NannyML and feature-engine
+as files, in environments of their own.
 Exit code: 0 measured, 1 something failed, 2 usage.
 """
 

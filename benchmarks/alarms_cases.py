@@ -17,8 +17,8 @@ from benchmarks.alarms_ours import Watch
 from benchmarks.alarms_outcomes import ALARMS, Rate
 from benchmarks.alarms_streams import Columns, Stream, rows
 from benchmarks.others import EVIDENTLY, NANNYML
-from monitoring.evaluation import rate
-from monitoring.performance import judge
+from monitoring.performance.analysis import judge
+from monitoring.performance.evaluation import rate
 
 OURS = "ours"
 FLOOR, RECALL, POSITIVES, LABELLED = 0.70, 0.75, 30, 75

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from benchmarks import alarms_model
 from benchmarks.alarms_streams import DAYS, START, Columns, Stream
-from monitoring.analysis import Subject, analyse
-from monitoring.profiling import build_reference
-from monitoring.reading import NOBODY, Batch, Query, RowIds
-from monitoring.reference_rows import CodedRows
+from monitoring.drift.analysis import Subject, analyse
+from monitoring.log.reading import NOBODY, Batch, Query, RowIds
+from monitoring.reference.coded_rows import CodedRows
+from monitoring.reference.profiling import build_reference
 from registry.configuration import DriftLimits
 from registry.loaded import LoadedVersion
 

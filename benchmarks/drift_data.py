@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from monitoring import log_files
-from monitoring.log_tables import ROW_GROUP
+from monitoring.log import files as log_files
+from monitoring.log.tables import ROW_GROUP
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], NDArray[np.floating[Any]]]

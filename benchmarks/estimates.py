@@ -20,9 +20,9 @@ from rich.table import Table
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from benchmarks.errors import BenchmarkError
-from monitoring.calibrator import CalibrationReference
-from monitoring.cbpe import ScoreCounts, estimate
-from monitoring.evaluation import Estimate
+from monitoring.performance.calibrator import CalibrationReference
+from monitoring.performance.cbpe import ScoreCounts, estimate
+from monitoring.performance.evaluation import Estimate
 from registry import flags
 from registry.state import PROJECT
 from registry.terminal import console

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import processes
 from benchmarks.errors import BenchmarkError
-from monitoring.inference_log import SECRET_VARIABLE
+from monitoring.log.writing import SECRET_VARIABLE
 from registry.state import PROJECT, State
 
 OURS, THEIRS = "datathon-api", "FastAPI"

@@ -13,8 +13,9 @@ from typing import Any
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from monitoring import compaction, log_files
-from monitoring.compaction import Compacted
+from monitoring.log import compaction
+from monitoring.log import files as log_files
+from monitoring.log.compaction import Compacted
 from registry import configuration, flags, terminal
 from registry.errors import RegistryError
 from registry.state import State

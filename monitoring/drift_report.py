@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitoring import reports, version_files
-from monitoring.analysis import analyse
-from monitoring.reading import LogReader
+from monitoring.drift.analysis import analyse
+from monitoring.log.reading import LogReader
 from registry import configuration, flags, terminal
 from registry.errors import RegistryError
 from registry.state import State

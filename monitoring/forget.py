@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from monitoring.inference_log import SECRET_VARIABLE, EntityKeys
+from monitoring.log.writing import SECRET_VARIABLE, EntityKeys
 from registry import flags, terminal
 from registry.errors import RegistryError, UsageError
 from registry.state import State
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _forget(entity: str, *, dry_run: bool, as_json: bool) -> int:
-    from monitoring import erasure  # pandas takes a second
+    from monitoring.log import erasure  # pandas takes a second
 
     key = EntityKeys.from_environment().key(entity)
     if key is None:

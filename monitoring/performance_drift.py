@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring import label_matching, reports, version_files
-from monitoring.analysis import Subject
-from monitoring.label_checks import Arrivals
-from monitoring.label_store import CurrentLabels, Key, LabelStore
-from monitoring.outcomes import KnownLabels, join
-from monitoring.performance import Standard, analyse
-from monitoring.reading import LogReader, Query
+from monitoring import reports, version_files
+from monitoring.drift.analysis import Subject
+from monitoring.labels import matching as label_matching
+from monitoring.labels.store import CurrentLabels, Key, LabelStore
+from monitoring.log.reading import LogReader, Query
+from monitoring.performance.analysis import Standard, analyse
+from monitoring.performance.label_checks import Arrivals
+from monitoring.performance.outcomes import KnownLabels, join
 from monitoring.reports import NotEnoughDataError, Span
 from registry import configuration, flags, store, terminal
 from registry.configuration import PerformanceSettings

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from monitoring import exposition, html_report, terminal_report
-from monitoring.reading import Tallies
+from monitoring.log.reading import Tallies
+from monitoring.rendering import exposition, html_report, terminal_report
 from registry import terminal
 from registry.errors import RegistryError, UsageError
 from registry.state import State, replace_file

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from monitoring.analysis import Subject
-from monitoring.calibrator import CalibrationReference
-from monitoring.evaluation import Estimate
-from monitoring.profile import ReferenceProfile
-from monitoring.reference_rows import CodedRows
+from monitoring.drift.analysis import Subject
+from monitoring.performance.calibrator import CalibrationReference
+from monitoring.performance.evaluation import Estimate
+from monitoring.reference.coded_rows import CodedRows
+from monitoring.reference.profile import ReferenceProfile
 from registry import manifest, pointer, store
 from registry.errors import IntegrityError
 from registry.schema import Schema

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from monitoring.inference_log import InferenceLog
+from monitoring.log.writing import InferenceLog
 from registry.state import BENTO_NAME
 from registry.worker import Worker
 

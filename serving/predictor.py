@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from monitoring import metrics
-from monitoring.inference_log import InferenceLog, LogWriteError, ScoredRequest
+from monitoring.log.writing import InferenceLog, LogWriteError, ScoredRequest
 from monitoring.logs import LOGGER, failure
 from serving.errors import Refusal
 from serving.exchange import Exchange

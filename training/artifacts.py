@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from pandas.util import hash_pandas_object
 
-from monitoring.calibrator import CalibrationReference
-from monitoring.evaluation import METRICS
-from monitoring.profiling import build_reference
-from monitoring.reference_rows import CodedRows
+from monitoring.performance.calibrator import CalibrationReference
+from monitoring.performance.evaluation import METRICS
+from monitoring.reference.coded_rows import CodedRows
+from monitoring.reference.profiling import build_reference
 from registry import manifest, serialization
 from registry.configuration import Configuration
 from registry.pipeline import frame_of

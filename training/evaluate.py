@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from monitoring.drift import DriftReport, FeatureDrift, compare
-from monitoring.evaluation import Evaluation, evaluate
-from monitoring.profile import ReferenceProfile
+from monitoring.drift.comparison import DriftReport, FeatureDrift, compare
+from monitoring.performance.evaluation import Evaluation, evaluate
+from monitoring.reference.profile import ReferenceProfile
 from registry import configuration, flags, loaded, manifest, store, terminal
 from registry.configuration import Configuration, ModelSettings
 from registry.errors import IntegrityError, RegistryError

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from monitoring.evaluation import Evaluation, evaluate
+from monitoring.performance.evaluation import Evaluation, evaluate
 from registry.configuration import Configuration, TrainingSettings
 from registry.pipeline import frame_of
 from training import candidates, threshold

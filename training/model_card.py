@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from monitoring.evaluation import METRICS, Estimate, Evaluation
+from monitoring.performance.evaluation import METRICS, Estimate, Evaluation
 from registry.configuration import Configuration
 from training.fit import Trained
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monitoring.drift import FeatureDrift, Status
-from monitoring.evaluation import Estimate
+from monitoring.drift.comparison import FeatureDrift, Status
+from monitoring.performance.evaluation import Estimate
 
 if TYPE_CHECKING:
     from training.evaluate import Slice

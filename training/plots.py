@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from monitoring.evaluation import calibration_curve
+from monitoring.performance.evaluation import calibration_curve
 from training.fit import Trained
 
 matplotlib.use("Agg")

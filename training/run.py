@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from monitoring.evaluation import METRICS
+from monitoring.performance.evaluation import METRICS
 from registry import store
 from registry.configuration import Configuration
 from registry.state import State

@@ -16,8 +16,8 @@ from benchmarks import drift, drift_data, others
 from benchmarks.drift_measure import CommandError, Usage, measured
 from benchmarks.drift_results import DECODE, OURS, Measurement, Ratio, ratio, verdict
 from benchmarks.errors import BenchmarkError
-from monitoring.log_records import parse
-from monitoring.log_tables import ROW_GROUP, PartTable
+from monitoring.log.records import parse
+from monitoring.log.tables import ROW_GROUP, PartTable
 from registry.state import PROJECT
 
 DAY = date(2026, 11, 21)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from monitoring.inference_log import EntityKeys, InferenceLog, ScoredRequest
+from monitoring.log.writing import EntityKeys, InferenceLog, ScoredRequest
 from registry import loaded
 from registry.loaded import LoadedVersion
 

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from monitoring import labels, performance_drift
-from monitoring.inference_log import SECRET_VARIABLE, EntityKeys, InferenceLog, ScoredRequest
+from monitoring import performance_drift
+from monitoring.labels import __main__ as labels
+from monitoring.log.writing import SECRET_VARIABLE, EntityKeys, InferenceLog, ScoredRequest
 from registry import loaded, moves
 from registry.loaded import LoadedVersion
 from registry.state import State

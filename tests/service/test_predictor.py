@@ -11,7 +11,7 @@ import orjson
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.inference_log import EntityKeys, InferenceLog
+from monitoring.log.writing import EntityKeys, InferenceLog
 from registry.loaded import LoadedVersion
 from registry.schema import Feature, Schema
 from registry.validation import RowValidator, ValidRow, Value

@@ -15,8 +15,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from monitoring.evaluation import METRICS
-from monitoring.profile import ReferenceProfile
+from monitoring.performance.evaluation import METRICS
+from monitoring.reference.profile import ReferenceProfile
 from registry import loaded, manifest, serialization
 from registry.configuration import CANDIDATES
 from registry.pipeline import columns_of, frame_of

@@ -1,0 +1,198 @@
+"""Why and since when: for each feature that drifted or shows a data bug, what it looks like, its
+first hour, the first request, and how much of the score's shift it makes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from monitoring.drift.census import HOUR, HOURS_A_DAY, Census
+from monitoring.drift.comparison import DriftReport
+from monitoring.drift.explanation import Explained
+from monitoring.drift.onset import Trend, onset, trend
+from monitoring.log.reading import Batch
+from monitoring.reference.bins import Column
+from monitoring.reference.profile import ReferenceProfile
+from monitoring.signatures.search import Signature, find
+from registry.schema import Schema
+
+MOST_STARTS = 6  # moments from which on the sample is searched for signatures
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One feature's change; the fields are those of a cause in the report (docs/reports.md)."""
+
+    feature: str
+    kind: str
+    is_bug: bool
+    share: float | None
+    share_before: float | None
+    detail: Mapping[str, Any]
+    since: str | None
+    since_is: str
+    first_request: str | None
+    first_at: str | None
+    trend: Trend | None
+    score_shift: float | None = None
+    score_moved: float | None = None
+
+    def explained(self, by: Explained | None) -> "Cause":
+        if by is None:
+            return self
+        return replace(self, score_shift=by.shift, score_moved=by.moved)
+
+
+@dataclass
+class _Sightings:
+    """Rows that show a signature, by bucket, and the first of each bucket."""
+
+    hits: dict[int, int] = field(default_factory=dict)
+    first: dict[int, tuple[int, str]] = field(default_factory=dict)
+
+
+def signatures(
+    reference: ReferenceProfile, schema: Schema, census: Census, report: DriftReport
+) -> tuple[Signature, ...]:
+    """The data bugs that the sampled rows show, at most one a feature.
+
+    A bug that starts in mid-window is looked for in the rows since then: the whole window is
+    searched, and what follows the onset of each feature that drifted.
+    """
+    rows = census.sample.rows
+    found: dict[str, Signature] = {}
+    for start in _starts(reference, census, report):
+        since = rows.times >= start * HOUR * census.bucket_hours
+        if not since.any():
+            continue
+        columns = {name: np.asarray(values)[since] for name, values in rows.columns.items()}
+        entities = max(1, round(int(since.sum()) * report.entities / report.rows))
+        for signature in find(reference, schema, columns, entities=entities):
+            known = found.get(signature.feature)
+            if known is None or signature.share > known.share:
+                found[signature.feature] = signature
+    return tuple(found.values())
+
+
+def trace(
+    reference: ReferenceProfile,
+    census: Census,
+    report: DriftReport,
+    found: Sequence[Signature],
+    read: Callable[[tuple[str, ...]], Iterable[Batch]],
+) -> list[Cause]:
+    """A cause for each signature, and `population` for each other feature that drifted.
+
+    `read` gives the window again, with the columns named and the ids.
+    """
+    causes = list(_bugs(reference, census, found, read)) if found else []
+    named = {signature.feature for signature in found}
+    for position, drift in enumerate(report.features):
+        if drift.status in ("yellow", "red") and drift.name not in named:
+            causes.append(_population(reference, census, position))
+    return causes
+
+
+def _starts(reference: ReferenceProfile, census: Census, report: DriftReport) -> list[int]:
+    """The window's first bucket, and the onsets of the features that drifted, worst first."""
+    buckets = sorted(census.buckets)
+    drifted = [
+        (drift.psi - drift.noise, position)
+        for position, drift in enumerate(report.features)
+        if drift.status in ("yellow", "red")
+    ]
+    onsets = [_onset(reference, census, position) for _, position in sorted(drifted, reverse=True)]
+    return list(dict.fromkeys([buckets[0], *onsets]))[:MOST_STARTS]
+
+
+def _onset(reference: ReferenceProfile, census: Census, position: int) -> int:
+    buckets = sorted(census.buckets)
+    series = [census.buckets[bucket].counts[position] for bucket in buckets]
+    return buckets[onset(reference.features[position].counts, series)]
+
+
+def _population(reference: ReferenceProfile, census: Census, position: int) -> Cause:
+    profile = reference.features[position]
+    start = _onset(reference, census, position)
+    day = start * census.bucket_hours // HOURS_A_DAY
+    return Cause(
+        feature=profile.name,
+        kind="population",
+        is_bug=False,
+        share=None,
+        share_before=None,
+        detail={},
+        since=_moment(day * HOURS_A_DAY * HOUR),
+        since_is="day",
+        first_request=None,
+        first_at=None,
+        trend=_trend(reference, census, position, start),
+    )
+
+
+def _bugs(
+    reference: ReferenceProfile,
+    census: Census,
+    found: Sequence[Signature],
+    read: Callable[[tuple[str, ...]], Iterable[Batch]],
+) -> Iterator[Cause]:
+    positions = {profile.name: at for at, profile in enumerate(reference.features)}
+    sightings = _sight(census, found, read)
+    buckets = sorted(census.buckets)
+    for signature, seen in zip(found, sightings, strict=True):
+        hits = np.array([seen.hits.get(bucket, 0) for bucket in buckets])
+        rows = np.array([census.buckets[bucket].rows for bucket in buckets])
+        before = signature.share_before * reference.rows
+        at = onset((before, reference.rows - before), list(np.stack([hits, rows - hits], axis=1)))
+        first = min((seen.first[b] for b in buckets[at:] if b in seen.first), default=None)
+        yield Cause(
+            feature=signature.feature,
+            kind=signature.kind,
+            is_bug=True,
+            share=float(hits[at:].sum() / rows[at:].sum()),
+            share_before=signature.share_before,
+            detail=signature.detail,
+            since=_moment(buckets[at] * census.bucket_hours * HOUR),
+            since_is="hour" if census.bucket_hours == 1 else "day",
+            first_request=None if first is None else first[1],
+            first_at=None if first is None else _moment(first[0]),
+            trend=_trend(reference, census, positions[signature.feature], buckets[at]),
+        )
+
+
+def _sight(
+    census: Census,
+    found: Sequence[Signature],
+    read: Callable[[tuple[str, ...]], Iterable[Batch]],
+) -> list[_Sightings]:
+    """Read the window again and count, by bucket, the rows that show each signature."""
+    needed = {signature.feature for signature in found}
+    needed |= {str(signature.detail["with"]) for signature in found if "with" in signature.detail}
+    sightings = [_Sightings() for _ in found]
+    for batch in read(tuple(sorted(needed))):
+        assert batch.ids is not None
+        buckets = batch.times // (HOUR * census.bucket_hours)
+        for signature, seen in zip(found, sightings, strict=True):
+            columns: Mapping[str, Column] = batch.columns
+            rows = np.flatnonzero(signature.mask(columns))
+            rows = rows[np.argsort(batch.times[rows], kind="stable")]
+            found_in, starts, hits = np.unique(buckets[rows], return_index=True, return_counts=True)
+            for bucket, start, count in zip(found_in.tolist(), starts, hits, strict=True):
+                row = rows[start]
+                here = (int(batch.times[row]), batch.ids.request_ids[row])
+                seen.hits[bucket] = seen.hits.get(bucket, 0) + int(count)
+                seen.first[bucket] = min(seen.first.get(bucket, here), here)
+    return sightings
+
+
+def _trend(reference: ReferenceProfile, census: Census, position: int, start: int) -> Trend | None:
+    since = [
+        bucket.counts[position] for at, bucket in sorted(census.buckets.items()) if at >= start
+    ]
+    return trend(reference.features[position].counts, since)
+
+
+def _moment(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,167 @@
+"""One pass over a window: all that the drift report keeps of the rows, in constant memory."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.drift.entities import DistinctEntities
+from monitoring.log.reading import Batch
+from monitoring.performance.cbpe import ScoreCounts
+from monitoring.reference.bins import Coded, Column
+from monitoring.reference.profile import ReferenceProfile
+
+Counts = NDArray[np.int64]
+
+SAMPLED = 20_000  # rows kept as they are, to look at what changed in them
+HOUR = 3_600_000_000  # in microseconds
+HOURS_A_DAY = 24
+
+
+@dataclass
+class Bucket:
+    """An hour (or a day): its rows by bin, an array of shape (bins,) for each feature and, last,
+    the score."""
+
+    rows: int
+    counts: list[Counts]
+
+
+class Census:
+    """Counts by hour and feature, entities by day, distinct scores, and a uniform sample of rows.
+
+    `bucket_hours` is 1, or 24 where the window is too long for hours to be worth their memory.
+    """
+
+    def __init__(
+        self, reference: ReferenceProfile, *, threshold: float, bucket_hours: int, seed: int
+    ) -> None:
+        self.bucket_hours = bucket_hours
+        self.rows = 0
+        self.scores = ScoreCounts.of(np.empty(0), threshold=threshold)
+        self.buckets: dict[int, Bucket] = {}
+        self.entities: dict[int, DistinctEntities] = {}
+        self.sample = RowSample(SAMPLED, seed)
+        self._profiles = (*reference.features, reference.score)
+
+    def add(self, batch: Batch) -> None:
+        """Count a batch; a feature without a column counts as all null."""
+        self.rows += len(batch)
+        self.scores = self.scores.add(batch.scores)
+        self.sample.add(batch)
+        for bucket, rows in _runs(batch.times // (HOUR * self.bucket_hours)):
+            self._count(bucket, _take(batch, rows))
+
+    def days(self) -> dict[int, list[Bucket]]:
+        """The buckets of each day (days since 1970), in order."""
+        found: dict[int, list[Bucket]] = {}
+        for bucket in sorted(self.buckets):
+            day = bucket * self.bucket_hours // HOURS_A_DAY
+            found.setdefault(day, []).append(self.buckets[bucket])
+        return found
+
+    def entity_count(self) -> int:
+        """How many entities the whole window is about, at most its rows."""
+        everyone = DistinctEntities()
+        for entities in self.entities.values():
+            everyone.merge(entities)
+        return min(everyone.count, self.rows)
+
+    def _count(self, bucket: int, batch: Batch) -> None:
+        day = bucket * self.bucket_hours // HOURS_A_DAY
+        self.entities.setdefault(day, DistinctEntities()).add(batch.entities)
+        here = self.buckets.get(bucket)
+        if here is None:
+            empty = [np.zeros(len(profile.counts), np.int64) for profile in self._profiles]
+            here = self.buckets[bucket] = Bucket(0, empty)
+        here.rows += len(batch)
+        columns: Mapping[str, Column] = {**batch.columns, "score": batch.scores}
+        for counts, profile in zip(here.counts, self._profiles, strict=True):
+            # The score is the last profile, whatever a feature may be called.
+            values = batch.scores if profile is self._profiles[-1] else columns.get(profile.name)
+            if values is None:
+                counts[-1] += len(batch)
+            else:
+                counts += profile.count(values)
+
+
+class RowSample:
+    """Up to `size` rows, each equally likely to be kept: those with the smallest random keys."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size = size
+        self._random = np.random.default_rng(seed)
+        self._kept: Batch | None = None
+        self._keys: NDArray[np.float64] = np.empty(0)
+
+    def add(self, batch: Batch) -> None:
+        keys = self._random.random(len(batch))
+        if len(self._keys) >= self._size:
+            chosen = np.flatnonzero(keys < self._keys.max())
+            batch, keys = _take(batch, chosen), keys[chosen]
+        if not len(batch):
+            return
+        self._kept = _plain(batch) if self._kept is None else _join(self._kept, _plain(batch))
+        self._keys = np.concatenate([self._keys, keys])
+        if len(self._keys) > self._size:
+            chosen = np.sort(np.argpartition(self._keys, self._size)[: self._size])
+            self._kept, self._keys = _take(self._kept, chosen), self._keys[chosen]
+
+    @property
+    def rows(self) -> Batch:
+        """The kept rows in the order of time, texts as objects.
+
+        Raises ValueError if no row was added.
+        """
+        if self._kept is None:
+            raise ValueError("no rows were sampled")
+        return _take(self._kept, np.argsort(self._kept.times, kind="stable"))
+
+
+def _runs(buckets: NDArray[np.int64]) -> Iterator[tuple[int, slice | NDArray[np.intp]]]:
+    """Each bucket and which rows it has: slices where the rows stand in order of time."""
+    order = None
+    if np.any(buckets[1:] < buckets[:-1]):
+        order = np.argsort(buckets, kind="stable")
+        buckets = buckets[order]
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(buckets)) + 1]).tolist()
+    for start, end in zip(starts, [*starts[1:], len(buckets)], strict=True):
+        if start < end:
+            span = slice(start, end)
+            yield int(buckets[start]), span if order is None else order[span]
+
+
+def _take(batch: Batch, rows: slice | NDArray[np.intp]) -> Batch:
+    return Batch(
+        times=batch.times[rows],
+        scores=batch.scores[rows],
+        flags=batch.flags[rows],
+        entities=batch.entities[rows],
+        columns={
+            name: values.take(rows) if isinstance(values, Coded) else np.asarray(values)[rows]
+            for name, values in batch.columns.items()
+        },
+    )
+
+
+def _plain(batch: Batch) -> Batch:
+    """Texts as objects: the codes of two batches mean different levels."""
+    columns = {
+        name: values.texts() if isinstance(values, Coded) else values
+        for name, values in batch.columns.items()
+    }
+    return Batch(batch.times, batch.scores, batch.flags, batch.entities, columns)
+
+
+def _join(one: Batch, other: Batch) -> Batch:
+    return Batch(
+        times=np.concatenate([one.times, other.times]),
+        scores=np.concatenate([one.scores, other.scores]),
+        flags=np.concatenate([one.flags, other.flags]),
+        entities=np.concatenate([one.entities, other.entities]),
+        columns={
+            name: np.concatenate([np.asarray(values), np.asarray(other.columns[name])])
+            for name, values in one.columns.items()
+        },
+    )

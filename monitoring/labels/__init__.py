@@ -1,0 +1,1 @@
+"""What became known later: imported, kept with its history, matched with the log."""

@@ -1,0 +1,1 @@
+"""How good a version is, with labels and without."""

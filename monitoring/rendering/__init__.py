@@ -1,0 +1,1 @@
+"""A report document as text, page and metrics, in English and Portuguese."""
