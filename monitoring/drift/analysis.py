@@ -113,7 +113,8 @@ def _limits(limits: DriftLimits) -> dict[str, float]:
 def _days(subject: Subject, census: Census, limits: DriftLimits) -> list[dict[str, Any]]:
     """Each day with rows, judged by itself."""
     days = []
-    for day, buckets in census.days().items():
+    for day, numbers in census.days().items():
+        buckets = [census.buckets[number] for number in numbers]
         totals = [np.sum(parts, axis=0) for parts in zip(*(b.counts for b in buckets), strict=True)]
         rows = sum(bucket.rows for bucket in buckets)
         report = judge(subject.reference, totals, min(census.entities[day].count, rows), limits)

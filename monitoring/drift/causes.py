@@ -59,21 +59,39 @@ def signatures(
     """The data bugs that the sampled rows show, at most one a feature.
 
     A bug that starts in mid-window is looked for in the rows since then: the whole window is
-    searched, and what follows the onset of each feature that drifted.
+    searched, and what follows the onset of each feature that drifted. A decimal that became an
+    integer moves hardly any histogram, so it is looked for from each of the last days on.
     """
-    rows = census.sample.rows
+    search = _Search(reference, schema, census.sample.rows, report.rows / report.entities)
     found: dict[str, Signature] = {}
     for start in _starts(reference, census, report):
-        since = rows.times >= start * HOUR * census.bucket_hours
-        if not since.any():
-            continue
-        columns = {name: np.asarray(values)[since] for name, values in rows.columns.items()}
-        entities = max(1, round(int(since.sum()) * report.entities / report.rows))
-        for signature in find(reference, schema, columns, entities=entities):
+        for signature in search.since(census.moment(start)):
             known = found.get(signature.feature)
             if known is None or signature.share > known.share:
                 found[signature.feature] = signature
+    for buckets in list(census.days().values())[-MOST_STARTS:]:
+        for signature in search.since(census.moment(buckets[0])):
+            if signature.kind == "integer":
+                found.setdefault(signature.feature, signature)
     return tuple(found.values())
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The sampled rows in the order of time, and what they are held against."""
+
+    reference: ReferenceProfile
+    schema: Schema
+    rows: Batch
+    rows_per_entity: float
+
+    def since(self, moment: int) -> tuple[Signature, ...]:
+        """The signatures of the rows from a moment on, in microseconds since 1970."""
+        first = int(np.searchsorted(self.rows.times, moment))
+        count = len(self.rows) - first
+        columns = {name: np.asarray(values)[first:] for name, values in self.rows.columns.items()}
+        entities = min(max(1, round(count / self.rows_per_entity)), count)
+        return find(self.reference, self.schema, columns, entities=entities)
 
 
 def trace(
@@ -154,7 +172,7 @@ def _bugs(
             share=float(hits[at:].sum() / rows[at:].sum()),
             share_before=signature.share_before,
             detail=signature.detail,
-            since=_moment(buckets[at] * census.bucket_hours * HOUR),
+            since=_moment(census.moment(buckets[at])),
             since_is="hour" if census.bucket_hours == 1 else "day",
             first_request=None if first is None else first[1],
             first_at=None if first is None else _moment(first[0]),

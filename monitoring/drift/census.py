@@ -53,13 +53,16 @@ class Census:
         for bucket, rows in _runs(batch.times // (HOUR * self.bucket_hours)):
             self._count(bucket, _take(batch, rows))
 
-    def days(self) -> dict[int, list[Bucket]]:
+    def days(self) -> dict[int, list[int]]:
         """The buckets of each day (days since 1970), in order."""
-        found: dict[int, list[Bucket]] = {}
+        found: dict[int, list[int]] = {}
         for bucket in sorted(self.buckets):
-            day = bucket * self.bucket_hours // HOURS_A_DAY
-            found.setdefault(day, []).append(self.buckets[bucket])
+            found.setdefault(bucket * self.bucket_hours // HOURS_A_DAY, []).append(bucket)
         return found
+
+    def moment(self, bucket: int) -> int:
+        """When a bucket begins, in microseconds since 1970."""
+        return bucket * self.bucket_hours * HOUR
 
     def entity_count(self) -> int:
         """How many entities the whole window is about, at most its rows."""

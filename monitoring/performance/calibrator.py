@@ -7,6 +7,7 @@ curve is.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -29,6 +30,13 @@ class CalibrationReference:
     scores: Floats
     labels: NDArray[np.int8]
     entities: NDArray[np.int64]
+    decided: bool | None = None
+
+    @cached_property
+    def needs_curve(self) -> bool:
+        """See `needs_calibration`. A version keeps what was decided at training: to decide takes
+        the model's libraries, a second and 50 MB, which a report can do without."""
+        return needs_calibration(self) if self.decided is None else self.decided
 
     def __post_init__(self) -> None:
         rows = len(self.scores)
@@ -66,14 +74,17 @@ class CalibrationReference:
             "scores": [float(str(score)) for score in self.scores.astype(np.float32)],
             "labels": "".join(map(str, self.labels.tolist())),
             "entities": self.entities.tolist(),
+            "needs_curve": self.needs_curve,
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "CalibrationReference":
         """The reference that `to_dict` wrote. Raises ValueError, in one line, on anything else."""
         try:
-            if set(document) != {"scores", "labels", "entities"}:
-                raise ValueError("scores, labels and entities are expected, nothing else")
+            if set(document) != {"scores", "labels", "entities", "needs_curve"}:
+                raise ValueError("scores, labels, entities and needs_curve are expected, no more")
+            if not isinstance(document["needs_curve"], bool):
+                raise ValueError("needs_curve is not true or false")
             labels = document["labels"]
             if not isinstance(labels, str) or set(labels) - {"0", "1"}:
                 raise ValueError("labels are not a text of 0 and 1")
@@ -81,6 +92,7 @@ class CalibrationReference:
                 _numbers(document["scores"]).astype(np.float32).astype(np.float64),
                 np.array([*labels], dtype=np.int8),
                 _whole(document["entities"]),
+                document["needs_curve"],
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"calibration reference: {error}") from error

@@ -23,7 +23,6 @@ from monitoring.performance.calibrator import (
     Floats,
     fit,
     isotonic,
-    needs_calibration,
 )
 from monitoring.performance.evaluation import Estimate
 
@@ -152,7 +151,7 @@ def estimate(
         raise ValueError("a window without rows has no performance")
     if not rows_per_entity >= 1:
         raise ValueError(f"{rows_per_entity} rows per entity")
-    is_fitted = needs_calibration(reference)
+    is_fitted = reference.needs_curve
     curve = fit(reference.scores, reference.labels) if is_fitted else IDENTITY
     value = _metrics(curve(window.values) * window.counts, window.counts, window.flagged)
     draws = _draws(

@@ -87,6 +87,7 @@ def test_reference_survives_json_exactly(pairs: list[tuple[int, int]], step: int
     assert (again.scores == kept.scores).all()
     assert (again.labels == kept.labels).all()
     assert (again.entities == kept.entities).all()
+    assert again.needs_curve == needs_calibration(kept)
     np.testing.assert_allclose(kept.scores, scores, rtol=1e-7)
     assert kept.entities.tolist() == [at // (step + 1) for at in range(len(pairs))]
 
@@ -110,14 +111,15 @@ def test_one_huge_entity_is_cut_to_size() -> None:
     assert len(kept.scores) == MAX_ROWS
 
 
-GOOD = {"scores": [0.25, 0.5], "labels": "01", "entities": [0, 1]}
+GOOD = {"scores": [0.25, 0.5], "labels": "01", "entities": [0, 1], "needs_curve": False}
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {},
-        {"scores": [0.25, 0.5], "labels": "01"},
+        {"scores": [0.25, 0.5], "labels": "01", "needs_curve": False},
+        GOOD | {"needs_curve": None},
         GOOD | {"more": 1},
         GOOD | {"scores": []},
         GOOD | {"scores": [0.25]},
