@@ -17,7 +17,7 @@ serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
 
 test: .venv/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

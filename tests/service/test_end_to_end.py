@@ -50,8 +50,9 @@ def test_two_thousand_predictions_from_eight_clients_are_the_pipelines_own(home:
     assert set(records) == set(ids)
     for row, prediction in zip(rows, flat, strict=True):
         record = records[prediction["prediction_id"]]
-        sent = {name: value for name, value in row.items() if name != "entity_id"}
-        assert record["features"] == sent
+        sent = dict(row)
+        assert sent.pop("entity_id")
+        assert (record["period"], record["features"]) == (sent.pop("period"), sent)
         assert record["risk_score"] == prediction["risk_score"]
         assert record["entity"] not in (None, row["entity_id"])
     assert len({record["entity"] for record in records.values()}) == 2000

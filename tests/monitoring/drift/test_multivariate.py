@@ -371,7 +371,7 @@ def test_without_drift_the_interval_lies_above_a_half_as_rarely_as_it_should() -
     together = list(windows(100, 1000, 1000, per_entity=20))  # 50 entities of 20 rows
     above = sum((found.auc.low or 0) > 0.5 for found, _ in alone + together)
     assert above <= 10  # of 200: 5 are expected; cross-validation gave 12
-    assert all(colour == "green" for _, colour in alone + together)
+    assert sum(colour != "green" for _, colour in alone + together) <= 2
 
 
 @pytest.mark.slow
