@@ -60,8 +60,8 @@ def test_two_thousand_predictions_from_eight_clients_are_the_pipelines_own(home:
     drift = command(
         home, "monitoring.drift_report", "--model_version", "v1.0.0", "--last_n_days", "7"
     )
-    assert "status: green" in drift.stdout
-    assert "2000 rows about 2000 entities" in drift.stdout
+    assert "GREEN" in drift.stdout
+    assert "2000 predictions about 2000 entities" in drift.stdout
     written = json.loads(next((home / "reports").glob("drift-v1.0.0-*.json")).read_text())
     assert (written["rows"], written["status"]) == (2000, "green")
 
