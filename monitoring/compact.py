@@ -4,11 +4,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,6 +23,16 @@ from registry.errors import RegistryError
 from registry.state import State
 
 _QUIET_SECONDS = 1.0
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A day that could not be done, and why."""
+
+    day: date
+    reason: str
+    exit_code: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,7 @@ class Done:
     days: tuple[Compacted, ...]
     removed: tuple[date, ...]
     retention_days: int
+    failed: tuple[Failed, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -38,11 +51,13 @@ class Done:
             "days": [{**asdict(one), "day": str(one.day), "rows": one.rows} for one in self.days],
             "removed_days": [str(day) for day in self.removed],
             "retention_days": self.retention_days,
+            "failed_days": [{"day": str(one.day), "reason": one.reason} for one in self.failed],
         }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 done or nothing to do, 5 another compaction or forget is at work, 2 usage, 1 the disk."""
+    """0 done or nothing to do, 5 somebody else is at work on the log, 2 usage; of the days that
+    failed the highest: 6 damaged, 5 held by a stopped process, 1 anything else."""
     parser = argparse.ArgumentParser(prog="python -m monitoring.compact", description=__doc__)
     parser.add_argument("--include-today", action="store_true", help="today's lines too (UTC)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -64,11 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(done.to_dict(), indent=1))
     else:
         show(done)
-    return 0
+    for one in done.failed:
+        print(f"error: {one.day}: {one.reason}", file=sys.stderr)
+    return max((one.exit_code for one in done.failed), default=0)
 
 
 def run(state: State, *, today: date, include_today: bool, dry_run: bool) -> Done:
-    """Compact every day that is over, oldest first, then remove the days past retention.
+    """Remove the days past retention, then compact every day that is over, oldest first; a day
+    that fails does not stop the others.
 
     Raises:
         LogBusyError: another compaction or forget is at work.
@@ -78,16 +96,47 @@ def run(state: State, *, today: date, include_today: bool, dry_run: bool) -> Don
     if not root.is_dir():
         return Done(dry_run, (), (), retention_days)
     with log_files.maintenance(root):
-        old = tuple(compaction.expired(root, today, retention_days))
+        failed: list[Failed] = []
+        old = compaction.expired(root, today, retention_days)
         end = date.max if include_today else today
-        days = tuple(one for one in compaction.pending(root, end) if one.day not in old)
+        over = [day for day in log_files.days(root) if day < end and day not in old]
+        days = _each(over, partial(compaction.pending, root), failed)
         if not dry_run:
-            for day in old:
-                log_files.remove_day(root / f"dt={day}")
+            old = _each(old, partial(_remove, root), failed)
             with _progress(sum(one.source_bytes for one in days)) as progress:
-                done = [compaction.compact_day(state, one.day, progress) for one in days]
-            days = tuple(one for one in done if one is not None)
-    return Done(dry_run, days, old, retention_days)
+                compact = partial(compaction.compact_day, state, progress=progress)
+                days = _each([one.day for one in days], compact, failed)
+    return Done(dry_run, tuple(days), tuple(old), retention_days, tuple(failed))
+
+
+def _each(
+    days: Iterable[date], work: Callable[[date], _Result | None], failed: list[Failed]
+) -> list[_Result]:
+    """What came of the days that the work could be done for; the others join `failed`."""
+    found = []
+    for day in days:
+        try:
+            if (result := work(day)) is not None:
+                found.append(result)
+        except Exception as error:  # whatever is in one day must not block the days after it
+            code = error.exit_code if isinstance(error, RegistryError) else 1
+            failed.append(Failed(day, _reason(error), code))
+    return found
+
+
+def _remove(root: Path, day: date) -> date:
+    log_files.remove_day(root / f"dt={day}")
+    return day
+
+
+def _reason(error: Exception) -> str:
+    """In one line."""
+    if isinstance(error, RegistryError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'inference log'}: {error.strerror}"
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{words}; the lines of the day stay where they are"
 
 
 def show(done: Done) -> None:
@@ -108,7 +157,7 @@ def show(done: Done) -> None:
         )
     for day in done.removed:
         console.print(f"{day}: {would}removed, older than {done.retention_days} days")
-    if not done.days and not done.removed:
+    if not done.days and not done.removed and not done.failed:
         console.print("nothing to compact")
 
 

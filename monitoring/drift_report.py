@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state = State.from_environment()
         with terminal.console(stderr=True).status("reading the log"):
             document = run(state, options.model, options.model_version, span)
-        return reports.publish(state, document, options)
+        return reports.publish(state, document, options, by_day=options.by == "day")
     except (RegistryError, OSError) as error:
         return flags.tell(error, about="report")
     except KeyboardInterrupt:

@@ -12,8 +12,11 @@ from registry.errors import RegistryError, UsageError
 from registry.state import State
 
 _KEPT = (
-    "registered versions keep counts over all their rows, and rows that name no entity; backups of "
-    "the state are not reached: restore one, and this has to be run again"
+    "registered versions keep counts over all their rows, and rows that name no entity; a label "
+    "that was imported by prediction_id stays where its prediction has left the log, for nothing "
+    "says whose it is; reports that are written keep request ids and new levels: delete them under "
+    "reports/ if they must go; backups of the state are not reached: restore one, and this has to "
+    "be run again"
 )
 
 

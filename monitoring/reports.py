@@ -2,14 +2,15 @@
 
 import argparse
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 from monitoring.log.reading import Tallies
 from monitoring.rendering import exposition, html_report, terminal_report
-from registry import terminal
+from registry import flags, terminal
 from registry.errors import RegistryError, UsageError
 from registry.state import State, replace_file
 
@@ -60,7 +61,9 @@ def add_flags(parser: argparse.ArgumentParser, *, days_flag: str, days: int) -> 
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--lang", choices=["en", "pt"], default="en", help="default: en")
     parser.add_argument("--textfile", type=_textfile, help="a .prom file for node_exporter")
-    parser.add_argument("--push", metavar="URL", help="push metrics to a Pushgateway")
+    parser.add_argument(
+        "--push", type=_gateway, metavar="URL", help="push metrics to a Pushgateway"
+    )
     parser.set_defaults(default_days=days)
 
 
@@ -72,7 +75,7 @@ def span(options: argparse.Namespace, now: datetime) -> Span:
     """
     if options.days is not None and options.start is not None:
         raise UsageError("give --from or a number of days, not both")
-    end = options.end or now
+    end = min(options.end or now, now)  # the service goes on, and two looks must see the same
     try:
         start = options.start or end - timedelta(days=options.days or options.default_days)
     except OverflowError as error:
@@ -100,31 +103,60 @@ def head(kind: str, model: str, version: str, window: Span, tallies: Tallies) ->
     }
 
 
-def publish(state: State, document: dict[str, Any], options: Options) -> int:
-    """Write the report as JSON and HTML, show it, send its metrics, and return its exit code."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    name = f"{document['kind']}-{document['model_version']}-{stamp}"
+def publish(
+    state: State, document: dict[str, Any], options: Options, *, by_day: bool = False
+) -> int:
+    """Show the report, keep it as JSON and HTML, send its metrics, and return its exit code.
+
+    The verdict comes first and stays: what cannot be written or sent after it is one line each, and
+    the exit code only where there is no alarm to tell of.
+    """
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
-    page = state.reports / f"{name}.html"
-    replace_file(state.reports / f"{name}.json", (text + "\n").encode())
-    replace_file(page, html_report.render(document, options.lang).encode())
     if options.json:
         print(text)
     else:
-        console = terminal.console()
-        terminal_report.show(document, options.lang, console)
-        console.print(f"report: {page}", soft_wrap=True)
-    if options.textfile is not None:
-        exposition.textfile(document, options.textfile)
-    if options.push is not None:
-        exposition.push(document, options.push)
-    return EXIT_CODES[document["status"]]
+        terminal_report.show(document, options.lang, terminal.console(), by_day=by_day)
+    code = 0
+    for deliver in _deliveries(state, document, text, options):
+        try:
+            deliver()
+        except (RegistryError, OSError) as error:
+            code = code or flags.tell(error, about=f"report under {state.reports}")
+    return EXIT_CODES[document["status"]] or code
+
+
+def _deliveries(
+    state: State, document: dict[str, Any], text: str, options: Options
+) -> Iterator[Callable[[], None]]:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    name = f"{document['kind']}-{document['model_version']}-{stamp}"
+
+    def keep() -> None:
+        page = state.reports / f"{name}.html"
+        replace_file(state.reports / f"{name}.json", (text + "\n").encode())
+        replace_file(page, html_report.render(document, options.lang).encode())
+        if not options.json:
+            terminal.console(markup=False).print(f"report: {page}", soft_wrap=True)
+
+    yield keep
+    if (path := options.textfile) is not None:
+        yield lambda: exposition.textfile(document, path)
+    if (url := options.push) is not None:
+        yield lambda: exposition.push(document, url)
 
 
 def _textfile(text: str) -> Path:
     if not text.endswith(".prom"):
         raise argparse.ArgumentTypeError(f"node_exporter reads *.prom only, got {text!r}")
+    if not Path(text).absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{Path(text).parent} is no folder")
     return Path(text)
+
+
+def _gateway(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"expected http://host:port, got {text!r}")
+    return text
 
 
 def _days(text: str) -> float:
@@ -150,5 +182,8 @@ def _moment(text: str) -> datetime:
 
 def _last_moment(text: str) -> datetime:
     """Like `_moment`; a date means its end."""
-    found = _moment(text)
-    return found + _DAY if len(text) == len("2026-11-20") else found
+    try:
+        found = datetime.combine(date.fromisoformat(text), time.min, UTC)
+    except ValueError:
+        return _moment(text)
+    return min(found, datetime.max.replace(tzinfo=UTC) - _DAY) + _DAY

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import chdtrc, ndtri
+from scipy.special import chdtrc, gammaln, ndtri
 
 Counts = NDArray[np.float64]
 
@@ -88,6 +88,23 @@ def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(q.tolist())
 
 
+def fisher_p(hits: int, trials: int, *, other_hits: int, other_trials: int) -> float:
+    """P-value of "hits are no more frequent here than in the others", by Fisher's exact test.
+
+    One-sided (Fisher 1935): the chance of so many hits or more among `trials`, were all hits, here
+    and in the others, shared out at random (hypergeometric). "No less frequent" is the same test
+    of the misses. Raises ValueError if hits are not within 0..trials.
+    """
+    for some, most in ((hits, trials), (other_hits, other_trials)):
+        if not 0 <= some <= most:
+            raise ValueError(f"{some} hits in {most} trials")
+    total = hits + other_hits
+    here = np.arange(hits, min(trials, total) + 1, dtype=np.float64)
+    ways = _log_choose(trials, here) + _log_choose(other_trials, total - here)
+    of_all = _log_choose(trials + other_trials, np.float64(total))
+    return min(1.0, float(np.exp(ways - of_all).sum()))
+
+
 def wilson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval (1927) for a rate, as (low, high) within 0..1; numbers that are not
     whole are effective ones.
@@ -103,6 +120,10 @@ def wilson(successes: float, trials: float, confidence: float = 0.95) -> tuple[f
     # At the ends the formula gives 0 and 1 exactly; rounding must not leave a sliver.
     low = 0.0 if successes == 0 else centre - half
     return low, 1.0 if successes == trials else centre + half
+
+
+def _log_choose(n: int, k: Counts | np.float64) -> Counts:
+    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1), dtype=np.float64)
 
 
 def _occupied(reference_counts: ArrayLike, window_counts: ArrayLike) -> tuple[Counts, Counts]:

@@ -28,9 +28,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PREDICT = "/predict"
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-_PERSONAL_ID = (
-    "X-Request-ID looks like a CPF, an e-mail address or a phone number; send another one or none"
-)
 _HAND_OVER = b'{"instances":[]}'  # the validated rows travel in the Exchange
 
 
@@ -48,15 +45,11 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        sent = _sent_id(headers.get(b"x-request-id", b""))
-        personal = sent is not None and looks_personal(sent)
-        exchange = Exchange(uuid4().hex if sent is None or personal else sent)
+        exchange = Exchange(_request_id(headers.get(b"x-request-id", b"")))
         answer = _Answer(send, exchange, rewrite_json=scope["path"] == PREDICT)
         CURRENT.set(exchange)
         try:
-            if personal:  # it would be logged with the rows
-                await answer.refuse(Refusal.of(400, _PERSONAL_ID))
-            elif scope["path"] == PREDICT and scope["method"] == "POST":
+            if scope["path"] == PREDICT and scope["method"] == "POST":
                 await self._predict(scope, headers, receive, answer)
             else:
                 await self._app(scope, receive, answer)
@@ -189,9 +182,10 @@ class _Answer:
         return Refusal.of(status) if self._rewrite_json or not is_json else None
 
 
-def _sent_id(header: bytes) -> str | None:
-    """The client's own id; None where there is none that can be used."""
-    return header.decode() if _REQUEST_ID.fullmatch(header) else None
+def _request_id(header: bytes) -> str:
+    """The client's own id, or a new one where there is none, or none that may stand in the log."""
+    sent = header.decode() if _REQUEST_ID.fullmatch(header) else None
+    return uuid4().hex if sent is None or looks_personal(sent) else sent
 
 
 def _handed_over(scope: Scope) -> Scope:

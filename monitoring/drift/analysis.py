@@ -5,6 +5,7 @@ does not grow with the rows.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 from monitoring.drift import multivariate
 from monitoring.drift.causes import Cause, signatures, trace
 from monitoring.drift.census import HOUR, HOURS_A_DAY, Census
-from monitoring.drift.comparison import DriftReport, Status, judge, worst
-from monitoring.drift.explanation import explain
+from monitoring.drift.comparison import ALARMS, DriftReport, Status, judge, overall
+from monitoring.drift.explanation import Explained, explain
 from monitoring.log.reading import NOBODY, Batch, Query
 from monitoring.performance import cbpe
 from monitoring.performance.calibrator import CalibrationReference
@@ -24,6 +25,7 @@ from monitoring.performance.evaluation import Estimate
 from monitoring.reference.coded_rows import CodedRows
 from monitoring.reference.profile import ReferenceProfile
 from registry.configuration import DriftLimits
+from registry.errors import RegistryError
 from registry.schema import Schema
 
 if TYPE_CHECKING:  # it brings the model's libraries, a second that most reports can do without
@@ -84,10 +86,13 @@ def analyse(
         report = report.at_least_yellow({cause.feature for cause in causes})
         causes = _ranked(subject, census, report, causes)
         joint = _together(subject, census, report, limits)
-    status = worst((report.status, *((joint["status"],) if joint else ())))
+    status = report.status
+    if joint is not None and joint["status"] in ALARMS:
+        status = overall(joint["status"], [report.status])
     return {
         **report.to_dict(),
         "status": status,
+        "rows_without_entity": census.anonymous,
         "limits": _limits(limits),
         "days": _days(subject, census, limits),
         "multivariate": joint,
@@ -142,13 +147,12 @@ def _ranked(
     """With each one's effect on the score, the largest first."""
     if not causes:
         return []
-    effects = explain(
-        subject.load(),
-        subject.reference,
-        census.sample.rows.columns,
-        [cause.feature for cause in causes],
-        seed=SEED,
-    )
+    names = [cause.feature for cause in causes]
+    effects: Mapping[str, Explained] = {}
+    # A verdict must not be lost because the model cannot be loaded any more.
+    with suppress(RegistryError):
+        version, rows = subject.load(), census.sample.rows
+        effects = explain(version, subject.reference, rows.columns, names, seed=SEED)
     psi = {drift.name: drift.psi for drift in report.features}
     explained = [cause.explained(effects.get(cause.feature)) for cause in causes]
     return sorted(explained, key=lambda c: (-(c.score_moved or 0.0), -psi[c.feature]))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from monitoring.drift.census import HOUR, HOURS_A_DAY, Census
-from monitoring.drift.comparison import DriftReport
+from monitoring.drift.comparison import ALARMS, DriftReport
 from monitoring.drift.explanation import Explained
 from monitoring.drift.onset import Trend, onset, trend
 from monitoring.log.reading import Batch
@@ -19,6 +19,9 @@ from monitoring.signatures.search import Signature, find
 from registry.schema import Schema
 
 MOST_STARTS = 6  # moments from which on the sample is searched for signatures
+# Real flights, each of 184 days by itself: with these two, one day named one feature.
+RARE_BEFORE = 0.05
+MOST_OF_A_DAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ def signatures(
     """The data bugs that the sampled rows show, at most one a feature.
 
     A bug that starts in mid-window is looked for in the rows since then: the whole window is
-    searched, and what follows the onset of each feature that drifted. A decimal that became an
-    integer moves hardly any histogram, so it is looked for from each of the last days on.
+    searched, what follows the onset of each feature that drifted, and what follows the begin of
+    each of the last days, because a bug of a few hours moves no histogram of a week. A day by
+    itself has its own weather, so there only what hardly ever occurred before is a bug.
     """
     search = _Search(reference, schema, census.sample.rows, report.rows / report.entities)
     found: dict[str, Signature] = {}
@@ -71,7 +75,7 @@ def signatures(
                 found[signature.feature] = signature
     for buckets in list(census.days().values())[-MOST_STARTS:]:
         for signature in search.since(census.moment(buckets[0])):
-            if signature.kind == "integer":
+            if signature.share_before <= RARE_BEFORE and _is_no_weather(signature):
                 found.setdefault(signature.feature, signature)
     return tuple(found.values())
 
@@ -94,6 +98,11 @@ class _Search:
         return find(self.reference, self.schema, columns, entities=entities)
 
 
+def _is_no_weather(signature: Signature) -> bool:
+    """Nulls and repeated values come in spells, unless they are most of the rows."""
+    return signature.kind not in ("stuck", "nulls") or signature.share >= MOST_OF_A_DAY
+
+
 def trace(
     reference: ReferenceProfile,
     census: Census,
@@ -108,7 +117,7 @@ def trace(
     causes = list(_bugs(reference, census, found, read)) if found else []
     named = {signature.feature for signature in found}
     for position, drift in enumerate(report.features):
-        if drift.status in ("yellow", "red") and drift.name not in named:
+        if drift.status in ALARMS and drift.name not in named:
             causes.append(_population(reference, census, position))
     return causes
 
@@ -119,7 +128,7 @@ def _starts(reference: ReferenceProfile, census: Census, report: DriftReport) ->
     drifted = [
         (drift.psi - drift.noise, position)
         for position, drift in enumerate(report.features)
-        if drift.status in ("yellow", "red")
+        if drift.status in ALARMS
     ]
     onsets = [_onset(reference, census, position) for _, position in sorted(drifted, reverse=True)]
     return list(dict.fromkeys([buckets[0], *onsets]))[:MOST_STARTS]
@@ -160,8 +169,9 @@ def _bugs(
     sightings = _sight(census, found, read)
     buckets = sorted(census.buckets)
     for signature, seen in zip(found, sightings, strict=True):
-        hits = np.array([seen.hits.get(bucket, 0) for bucket in buckets])
         rows = np.array([census.buckets[bucket].rows for bucket in buckets])
+        # The log may have grown between the two readings.
+        hits = np.minimum([seen.hits.get(bucket, 0) for bucket in buckets], rows)
         before = signature.share_before * reference.rows
         at = onset((before, reference.rows - before), list(np.stack([hits, rows - hits], axis=1)))
         first = min((seen.first[b] for b in buckets[at:] if b in seen.first), default=None)

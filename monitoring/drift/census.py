@@ -1,6 +1,6 @@
 """One pass over a window: all that the drift report keeps of the rows, in constant memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from monitoring.drift.entities import DistinctEntities
 from monitoring.log.reading import Batch
 from monitoring.performance.cbpe import ScoreCounts
-from monitoring.reference.bins import Coded, Column
+from monitoring.reference.bins import Coded
 from monitoring.reference.profile import ReferenceProfile
 
 Counts = NDArray[np.int64]
@@ -64,6 +64,11 @@ class Census:
         """When a bucket begins, in microseconds since 1970."""
         return bucket * self.bucket_hours * HOUR
 
+    @property
+    def anonymous(self) -> int:
+        """Rows that name no entity."""
+        return sum(entities.anonymous for entities in self.entities.values())
+
     def entity_count(self) -> int:
         """How many entities the whole window is about, at most its rows."""
         everyone = DistinctEntities()
@@ -79,10 +84,10 @@ class Census:
             empty = [np.zeros(len(profile.counts), np.int64) for profile in self._profiles]
             here = self.buckets[bucket] = Bucket(0, empty)
         here.rows += len(batch)
-        columns: Mapping[str, Column] = {**batch.columns, "score": batch.scores}
         for counts, profile in zip(here.counts, self._profiles, strict=True):
-            # The score is the last profile, whatever a feature may be called.
-            values = batch.scores if profile is self._profiles[-1] else columns.get(profile.name)
+            values = (
+                batch.scores if profile is self._profiles[-1] else batch.columns.get(profile.name)
+            )
             if values is None:
                 counts[-1] += len(batch)
             else:

@@ -4,7 +4,7 @@ A colour is never given on noise, and never withheld silently: a window that is 
 a red is `inconclusive`, not green.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -26,7 +26,7 @@ Counts: TypeAlias = NDArray[np.int64]
 Status: TypeAlias = Literal["green", "yellow", "red", "inconclusive"]
 
 SEED = 0  # of the simulated p-values: the same window always gets the same report
-WORST_FIRST: tuple[Status, ...] = ("red", "yellow", "green", "inconclusive")
+ALARMS: tuple[Status, ...] = ("red", "yellow")
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class DriftReport:
         the histogram does not see."""
         features = tuple(
             replace(drift, status="yellow")
-            if drift.name in names and drift.status not in ("yellow", "red")
+            if drift.name in names and drift.status not in ALARMS
             else drift
             for drift in self.features
         )
-        status = worst(drift.status for drift in (self.score, *features))
+        status = overall(self.score.status, [drift.status for drift in features])
         return replace(self, features=features, status=status)
 
 
@@ -136,13 +136,19 @@ def judge(
         _drift(profile, window, item, q=q, entities=entities, limits=limits)
         for profile, window, item, q in zip(profiles, windows, evidence, q_values, strict=True)
     )
-    status = worst(item.status for item in (*features, score))
+    status = overall(score.status, [drift.status for drift in features])
     return DriftReport(rows, entities, status, score, tuple(features))
 
 
-def worst(statuses: Iterable[Status]) -> Status:
-    """The worst colour; `inconclusive` only where there is none."""
-    return min(statuses, key=WORST_FIRST.index)
+def overall(score: Status, features: Sequence[Status]) -> Status:
+    """The worst colour of all. Green is more than no alarm: the score and most of the features
+    must have been judged, else the report is inconclusive."""
+    everything = (score, *features)
+    for colour in ALARMS:
+        if colour in everything:
+            return colour
+    unclear = score == "inconclusive" or 2 * features.count("inconclusive") >= len(features)
+    return "inconclusive" if unclear else "green"
 
 
 def _window(profile: FeatureProfile, columns: Mapping[str, Column], rows: int) -> Counts:

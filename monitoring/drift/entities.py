@@ -18,27 +18,27 @@ class DistinctEntities:
 
     def __init__(self) -> None:
         self._kept: NDArray[np.uint64] = np.empty(0, dtype=np.uint64)
-        self._anonymous = 0
+        self.anonymous = 0
 
     def add(self, entities: NDArray[np.uint64]) -> None:
         """Count the entities of some rows, shape (rows,)."""
         known = entities[entities != NOBODY]
-        self._anonymous += len(entities) - len(known)
+        self.anonymous += len(entities) - len(known)
         if len(self._kept) == KEPT:
             known = known[known < self._kept[-1]]
         if len(known):
             self._keep(known)
 
     def merge(self, other: "DistinctEntities") -> None:
-        self._anonymous += other._anonymous
+        self.anonymous += other.anonymous
         self._keep(other._kept)
 
     @property
     def count(self) -> int:
         kept = self._kept
         if len(kept) < KEPT:
-            return len(kept) + self._anonymous
-        return round((KEPT - 1) / (float(kept[-1]) / 2.0**64)) + self._anonymous
+            return len(kept) + self.anonymous
+        return round((KEPT - 1) / (float(kept[-1]) / 2.0**64)) + self.anonymous
 
     def _keep(self, hashes: NDArray[np.uint64]) -> None:
         self._kept = np.unique(np.concatenate([self._kept, hashes]))[:KEPT]

@@ -201,7 +201,7 @@ def _label(cell: Any) -> int | None:
 
 def _key(cell: Any) -> str | None:
     """An id as text; a spreadsheet makes a number of one that has digits only."""
-    if cell is None or cell != cell:
+    if _is_null(cell):
         return None
     if isinstance(cell, float) and cell.is_integer():
         cell = int(cell)
@@ -209,7 +209,7 @@ def _key(cell: Any) -> str | None:
         return str(cell)
     if not isinstance(cell, str):
         raise BadTableError("a text")
-    return cell if cell.strip() else None
+    return cell.strip()
 
 
 def _period(cell: Any) -> int | None:
@@ -219,7 +219,9 @@ def _period(cell: Any) -> int | None:
     if text is None and isinstance(cell, int | float | Decimal) and not isinstance(cell, bool):
         text = str(cell)
     digits = _ZEROS.sub("", text or "")
-    if not (digits.isascii() and digits.isdigit() and int(digits) <= LATEST_PERIOD):
+    # The length first: Python makes no number of thousands of digits.
+    is_short = digits.isascii() and digits.isdigit() and len(digits) <= len(str(LATEST_PERIOD))
+    if not (is_short and int(digits) <= LATEST_PERIOD):
         raise BadTableError(f"an integer from 0 to {LATEST_PERIOD}")
     return int(digits)
 
@@ -231,6 +233,8 @@ def _times(latest: datetime, *, day_first: bool) -> Callable[[Any], int | None]:
         moment = _moment(cell, day_first=day_first)
         if moment > latest:
             raise BadTableError("a time that is not in the future")
+        if moment < _EPOCH:
+            raise BadTableError("a time from 1970 on")
         return (moment - _EPOCH) // _MICROSECOND
 
     return read

@@ -133,7 +133,6 @@ def _keyed(rows: Sequence[LabelRow], keys: EntityKeys, now: datetime) -> list[Fr
             _key(row, keys),
             row.label,
             default if row.observed is None else row.observed,
-            given=row.observed is not None,
         )
         for row in rows
     ]

@@ -18,13 +18,12 @@ _time = attrgetter("observed")
 
 
 class Fresh(NamedTuple):
-    """A label of a file; `given` says whether the file itself has its time, `observed`."""
+    """A label of a file, known from `observed` on."""
 
     row: int
     key: Key
     label: int
     observed: int
-    given: bool
 
 
 class Judged(NamedTuple):
@@ -47,8 +46,7 @@ def judge(rows: Iterable[Fresh], known: Mapping[Key, Sequence[Entry]], source: s
     """A verdict on each row of a file, in the order of the rows:
 
     - conflict: another row of the file has the other label for the same key and time;
-    - known: its file said so before, or the label in force at its time is the same anyway; a row
-      without a time of its own is known once its file was imported;
+    - known: the label in force at its time is the same anyway;
     - duplicate: the same, but it is this file that says so in another row;
     - older: observed earlier than the label that counts; revised: another one, observed later; new:
       the first of its key.
@@ -66,15 +64,6 @@ def judge(rows: Iterable[Fresh], known: Mapping[Key, Sequence[Entry]], source: s
 
 def _judge_key(rows: list[Fresh], known: Sequence[Entry], source: str) -> Iterable[Judged]:
     contradictions = {(e.label, e.observed) for e in known if e.status == "conflict"}
-    imported = {(e.label, e.observed) for e in known if e.source == source}
-    undated = {label for label, _ in imported}
-
-    def is_stored(row: Fresh, status: Status) -> bool:
-        """By this file; another one may say again what was revised since, and then it counts."""
-        told = (row.label, row.observed)
-        if status == "conflict" and told in contradictions:
-            return True
-        return told in imported or (not row.given and row.label in undated)
 
     # Stable: of two at the same time, the one imported later comes later.
     story = sorted(
@@ -94,9 +83,10 @@ def _judge_key(rows: list[Fresh], known: Sequence[Entry], source: str) -> Iterab
                 verdict = "duplicate"
             elif status == "conflict":
                 verdict = "conflict"
-            elif not is_stored(row, status):
+            else:
                 verdict = _verdict(row, story, last_known)
-            stores = verdict in _STORED and not is_stored(row, status)
+            is_news = status == "label" or (row.label, row.observed) not in contradictions
+            stores = verdict in _STORED and is_news
             yield Judged(row.row, verdict, entry if stores else None)
 
 

@@ -47,14 +47,16 @@ class Compacted:
         return sum(self.versions.values())
 
 
-def pending(root: Path, before: date) -> list[Compacted]:
-    """The days before `before` with lines to compact, and how much; changes nothing."""
-    found = []
-    for day, folder in log_files.days(root).items():
-        paths = (*log_files.live(folder), *log_files.sealed(folder)) if day < before else ()
-        if paths:
-            found.append(Compacted(day, len(paths), sum(path.stat().st_size for path in paths)))
-    return found
+def pending(root: Path, day: date) -> Compacted | None:
+    """How much of a day is to be compacted, None where nothing is; changes nothing.
+
+    Raises:
+        IntegrityError: an older part of the day is damaged.
+    """
+    folder = log_files.days(root)[day]
+    paths = (*log_files.live(folder), *log_files.sealed(folder))
+    size = sum(path.stat().st_size for path in paths)
+    return Compacted(day, len(paths), size) if paths else None
 
 
 def compact_day(state: State, day: date, progress: Progress) -> Compacted | None:
@@ -166,7 +168,9 @@ class _Run:
     def _keep_aside(self, line: bytes, *, torn: bool) -> None:
         self.torn += torn
         self.invalid += not torn
-        with (self._folder / log_files.UNUSABLE).open("ab") as stream:
+        path = self._folder / log_files.UNUSABLE
+        log_files.create(path)
+        with path.open("ab") as stream:
             stream.write(line.rstrip(b"\n") + b"\n")
 
     def _add(self, records: list[LogRecord], stack: ExitStack) -> None:

@@ -30,6 +30,8 @@ import orjson
 from registry.errors import IntegrityError, RegistryError
 from registry.state import sync
 
+MODE = 0o640
+"""Of every file that holds rows, or what they were made of: personal data."""
 UNUSABLE = "unusable.jsonl"
 _FACTS = "part.json"
 _MAINTENANCE, _LAYOUT = ".maintenance", ".layout"
@@ -89,7 +91,8 @@ def days(root: Path) -> dict[date, Path]:
 
 
 def live(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jsonl"))
+    """The files that are written to; a folder or a dangling link of such a name is none."""
+    return [path for path in sorted(folder.glob("*.jsonl")) if path.exists() and not path.is_dir()]
 
 
 def sealed(folder: Path) -> list[Path]:
@@ -107,8 +110,7 @@ def parts(folder: Path) -> list[Part]:
     found = []
     for path in sorted(folder.glob("part-*")):
         try:
-            facts = orjson.loads((path / _FACTS).read_bytes())
-            part = Part(path, frozenset(facts["sources"]), facts["torn"], facts["invalid"])
+            part = _part(path)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IntegrityError(
                 f"{path / _FACTS}: unreadable; without it the part could count twice"
@@ -189,6 +191,11 @@ def sweep(folder: Path) -> None:
             path.unlink()
 
 
+def create(path: Path) -> None:
+    """Make an empty file, if it is not there, that only its owner and group may read."""
+    path.touch(mode=MODE)
+
+
 @contextmanager
 def new_part(folder: Path) -> Iterator[Path]:
     """A folder to write a part into; gone again if anything is raised."""
@@ -204,6 +211,7 @@ def commit(temporary: Path, sources: list[Path], facts: dict[str, Any]) -> Path:
     """Put a written part in its place and unlink what it was made of."""
     folder = temporary.parent
     names = [path.name for path in sources]
+    create(temporary / _FACTS)
     (temporary / _FACTS).write_bytes(orjson.dumps({"sources": names, **facts}))
     for path in (*temporary.iterdir(), temporary):
         sync(path)
@@ -218,12 +226,13 @@ def commit(temporary: Path, sources: list[Path], facts: dict[str, Any]) -> Path:
 
 @contextmanager
 def rewritten(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which takes its place at the end unless something is raised.
+    """An empty file beside `path`, which takes its place at the end unless something is raised.
 
     The caller holds `maintenance`.
     """
     temporary = path.with_name(f".{uuid4().hex}.tmp")
     try:
+        create(temporary)
         yield temporary
         sync(temporary)
         temporary.replace(path)
@@ -250,6 +259,15 @@ def lines(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, bool]]:
     while left > 0 and (line := stream.readline(left)):
         left -= len(line)
         yield line, line.endswith(b"\n")
+
+
+def _part(folder: Path) -> Part:
+    facts = orjson.loads((folder / _FACTS).read_bytes())
+    sources, torn, invalid = facts["sources"], facts["torn"], facts["invalid"]
+    texts = type(sources) is list and all(type(name) is str for name in sources)
+    if not texts or type(torn) is not int or type(invalid) is not int or min(torn, invalid) < 0:
+        raise TypeError
+    return Part(folder, frozenset(sources), torn, invalid)
 
 
 @contextmanager

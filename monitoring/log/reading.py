@@ -105,8 +105,12 @@ class LogReader:
         self._kinds = schema.kinds
 
     def batches(self, query: Query) -> Iterator[Batch]:
-        """The rows that the query asks for, in any order, each prediction_id once, at most 65,536
-        a batch.
+        """The rows that the query asks for, in any order, at most 65,536 a batch.
+
+        Within a day a prediction_id is read once: the parts hold none twice, of the lines that are
+        not compacted the first with an id counts, and the commit of a part is the end of its lines.
+        Nothing looks for an id in two days, nor, before the next compaction, for one that is in a
+        part and in lines that somebody copied back.
 
         Raises:
             IntegrityError: a compacted file is damaged.

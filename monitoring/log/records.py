@@ -56,8 +56,8 @@ def parse(line: bytes) -> LogRecord | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, UsageError):
         return None
-    small = record.label in (0, 1) and abs(record.period or 0) < _LARGEST
-    return record if small else None
+    sound = 0 <= record.score <= 1 and record.label in (0, 1) and abs(record.period or 0) < _LARGEST
+    return record if sound else None
 
 
 def fits(features: Mapping[str, Any], kinds: Mapping[str, FeatureType]) -> bool:

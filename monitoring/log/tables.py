@@ -7,11 +7,12 @@ float64, int64 or dictionary-coded text.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from monitoring.log import files as log_files
 from monitoring.log.records import LogRecord
 from registry.errors import IntegrityError
 from registry.schema import FeatureType
@@ -50,7 +51,7 @@ def opened(source: Path | BinaryIO) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(source, pre_buffer=False) as table:
             yield table
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise IntegrityError(
@@ -69,6 +70,7 @@ class PartTable:
         for name, kind in kinds.items():
             self._schema = self._schema.append(pa.field(feature_column(name), _FEATURES[kind]))
         self._waiting: list[pa.Table] = []
+        log_files.create(path)
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
 
     def __enter__(self) -> Self:
@@ -103,7 +105,15 @@ class PartTable:
             *("score", "label", "entity", "period"),
         )
         columns = [[getattr(record, name) for record in records] for name in first]
-        columns += [[record.features.get(name) for record in records] for name in self.kinds]
+        columns += [_values(records, name, kind) for name, kind in self.kinds.items()]
         types = [pa.string() if field.type == _TEXT else field.type for field in self._schema]
         arrays = [pa.array(values, type=kind) for values, kind in zip(columns, types, strict=True)]
         return pa.table(arrays, names=self._schema.names)
+
+
+def _values(records: Sequence[LogRecord], name: str, kind: FeatureType) -> list[Any]:
+    """A feature of each record; Arrow takes no whole number beyond 2**53 for a float64."""
+    values = [record.features.get(name) for record in records]
+    if kind != "number":
+        return values
+    return [None if value is None else float(value) for value in values]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from monitoring.log.files import MODE
 from registry.validation import ValidRow
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class InferenceLog:
             self._path, self._day = self._root / f"dt={day}" / name, day
         self._path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._handle = os.open(self._path, flags, 0o640)
+        self._handle = os.open(self._path, flags, MODE)
 
     def _close(self) -> None:
         if self._handle is not None:

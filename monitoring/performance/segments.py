@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from monitoring.performance.evaluation import Rate, rate
 from monitoring.reference.bins import Coded
-from monitoring.statistics import benjamini_hochberg
+from monitoring.statistics import benjamini_hochberg, fisher_p
 
 MIN_POSITIVES = 10  # of a segment and of the rest; with fewer no difference could show
 MAX_Q = 0.05
@@ -86,20 +85,12 @@ def compare(
     return tuple(sorted(segments, key=lambda segment: (segment.q, segment.p)))
 
 
-def fisher_lower(hits: int, trials: int, other_hits: int, other_trials: int) -> float:
-    """One-sided p-value of Fisher's exact test (1935): as few hits or fewer, the margins given."""
-    total = hits + other_hits
-    x = np.arange(max(0, total - other_trials), hits + 1, dtype=np.float64)
-    logs = _log_choose(trials, x) + _log_choose(other_trials, total - x)
-    return min(1.0, float(np.exp(logs - _log_choose(trials + other_trials, total)).sum()))
-
-
 def _lower_p(recall: Rate, rest: Rate) -> float:
-    """Fisher's test on the effective counts, made whole in favour of "no difference"."""
+    """Fisher's test of more misses, on effective counts made whole in favour of no difference."""
     trials, others = (max(1, math.floor(one.effective + _SLIVER)) for one in (recall, rest))
     hits = math.ceil(recall.successes / recall.trials * trials - _SLIVER)
     other_hits = math.floor(rest.successes / rest.trials * others + _SLIVER)
-    return fisher_lower(hits, trials, other_hits, others)
+    return fisher_p(trials - hits, trials, other_hits=others - other_hits, other_trials=others)
 
 
 def _testable(codes: NDArray[np.int32]) -> Iterator[int]:
@@ -113,7 +104,3 @@ def _rows_by_code(column: Coded) -> list[int]:
     """Rows of null, then of each level."""
     counts: list[int] = np.bincount(column.codes + 1, minlength=len(column.levels) + 1).tolist()
     return counts
-
-
-def _log_choose(n: float, k: Any) -> Any:
-    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)

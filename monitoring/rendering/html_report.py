@@ -1,7 +1,8 @@
 """A report as one HTML file that needs no network and no script: the verdict and the next step,
 then causes, plots and tables.
 
-Everything in the document is escaped: names, levels and request ids are other people's text.
+Everything in the document is escaped: names, levels and request ids are other people's text, and
+their control characters are shown as escapes.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from monitoring.rendering import charts, next_steps, svg
 from monitoring.rendering import tables as report_tables
 from monitoring.rendering.charts import Bin, Interval, Psi
+from monitoring.rendering.printable import printable, printable_text
 from monitoring.rendering.wording import Document, Wording, figure, stamp, worst_first
 
 _HTML_LANGS = {"en": "en", "pt": "pt-BR"}
@@ -21,7 +23,8 @@ _HTML_LANGS = {"en": "en", "pt": "pt-BR"}
 
 def render(document: Document, lang: str) -> str:
     """The page of a drift or performance document (docs/reports.md), in `en` or `pt`."""
-    words = Wording(lang)
+    words, commands = Wording(lang), next_steps.commands(document)
+    document = printable(document)
     sections = _drift if document["kind"] == "drift" else _performance
     return (
         _environment()
@@ -33,7 +36,8 @@ def render(document: Document, lang: str) -> str:
             title=words.title(document),
             rows=words.rows(document),
             next_step=next_steps.sentence(document, words),
-            commands=next_steps.commands(document),
+            commands=[printable_text(command) for command in commands],
+            entity_note=words.entity_note(document),
             estimate=_estimate(document, words),
             **sections(document, words),
         )
@@ -72,6 +76,7 @@ def _drift(document: Document, words: Wording) -> dict[str, Any]:
         "unclear": [d["name"] for d in everything if d["status"] == "inconclusive"],
         "histograms": [_histogram(item, words) for item in shown],
         "trends": _trends(document, names, words) if len(document["days"]) > 1 else [],
+        "days_a_step": report_tables.days_a_step(document),
         "days": report_tables.days(document, names, words),
     }
 
@@ -92,8 +97,8 @@ def _trends(document: Document, names: Sequence[str], words: Wording) -> list[di
     trends = []
     for name in names:
         points = [
-            Psi(day["day"], day["psi"][name], day["noise"][name], day["statuses"][name])
-            for day in days
+            Psi(step["day"], step["psi"], step["noise"], step["status"])
+            for step in report_tables.trend(document, name)
         ]
         title = f"{words('h.trend')}: {name}"
         trends.append({"name": name, "chart": charts.psi_by_day(points, most=most, title=title)})

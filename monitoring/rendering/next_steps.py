@@ -1,14 +1,11 @@
 """What to do about a report: a sentence, and commands that can be pasted as they stand."""
 
-import json
 import math
 import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from monitoring.rendering.wording import Document, Wording
-
-_LOG = '"${BENTOML_HOME:-$HOME/bentoml}"/inference_log'
 
 
 def sentence(document: Document, words: Wording) -> str:
@@ -40,13 +37,15 @@ def _watch(document: Document) -> list[str]:
 
 def _fix_data(document: Document) -> list[str]:
     """The rows of the first broken request, then the report again; a request id is the client's
-    text, so it is quoted."""
+    text, so it is quoted, and one that cannot be pasted is not looked for."""
     first = next((c for c in document["causes"] if c["is_bug"] and c["first_request"]), None)
     if first is None:
         return [_up_to_now(document, days=1)]
-    request = shlex.quote(f'"request_id":{json.dumps(first["first_request"], ensure_ascii=False)}')
+    request = shlex.quote(f"--request_id={first['first_request']}")
+    if not request.isprintable():
+        return [_up_to_now(document, days=1)]
     day = datetime.fromisoformat(first["first_at"]).date()
-    return [f"grep -rhF -e {request} {_LOG}/dt={day}", _up_to_now(document, days=1)]
+    return [f"python -m monitoring.lookup {request} --day {day}", _up_to_now(document, days=1)]
 
 
 def _retrain_check(document: Document) -> list[str]:

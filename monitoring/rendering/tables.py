@@ -1,5 +1,6 @@
 """The tables of a report, the same figures in the terminal and in HTML."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from monitoring.rendering.wording import Document, Wording, figure, percent, spa
 
 MOST_WORST = 5
 MOST_SEGMENTS = 20
+MOST_STEPS = 60  # of a trend: more cannot be told apart
 _CHECK_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _UNBOUNDED = ("brier", "ece")  # less is better, and small: two digits would hide a change
 
@@ -40,12 +42,36 @@ def days(document: Document, names: Sequence[str], words: Wording) -> Table:
             day["day"],
             words.status(day["status"]),
             str(day["rows"]),
+            str(day["entities"]),
             *(figure(day["psi"][name]) for name in names),
         )
         for day in document["days"]
     )
-    columns = (*_columns(words, ("day", "status", "rows")), *names)
+    columns = (*_columns(words, ("day", "status", "rows", "entities")), *names)
     return Table(columns, tuple(rows), tuple(day["status"] for day in document["days"]))
+
+
+def days_a_step(document: Document, most: int = MOST_STEPS) -> int:
+    """Days that go together, so that a trend has `most` steps at most."""
+    return math.ceil(len(document["days"]) / most)
+
+
+def trend(document: Document, name: str, most: int = MOST_STEPS) -> list[Document]:
+    """Day, PSI, noise and status of a feature for each step: those of its worst day."""
+    days, size = document["days"], days_a_step(document, most)
+    steps = []
+    for start in range(0, len(days), size):
+        known = [
+            {
+                "day": day["day"],
+                "psi": day["psi"][name],
+                "noise": day["noise"][name],
+                "status": day["statuses"][name],
+            }
+            for day in days[start : start + size]
+        ]
+        steps.append(worst_first(known)[0])
+    return steps
 
 
 def bins(feature: Document, words: Wording) -> Table:

@@ -1,57 +1,75 @@
-"""A report on the terminal: tables first, the verdict and the next step last, above the prompt."""
+"""A report on the terminal: tables first, the verdict and the next step last, above the prompt.
+
+What stands in the document is shown as it is: no markup, no emoji, no control character of other
+people's text is obeyed.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from monitoring.rendering import next_steps
 from monitoring.rendering import tables as report_tables
+from monitoring.rendering.printable import printable, printable_text
 from monitoring.rendering.tables import Table
 from monitoring.rendering.wording import Document, Wording, stamp
 
 _COLOURS = {"green": "green", "yellow": "yellow", "red": "red", "inconclusive": "magenta"}
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LEAST_PSI, _MOST_PSI = 0.01, 10.0  # the lowest and the highest block
-_MOST_DAYS = 60  # of a sparkline fit beside the names
+_NAMES = 20  # columns that a sparkline leaves for the names beside it
+_MOST_BY_DAY = 4  # features that fit beside the score
 
 
-def show(document: Document, lang: str, console: Console) -> None:
-    """Print a drift or performance document (docs/reports.md), in `en` or `pt`."""
-    words = Wording(lang)
+def show(document: Document, lang: str, console: Console, *, by_day: bool = False) -> None:
+    """Print a drift or performance document (docs/reports.md), in `en` or `pt`; with `by_day`
+    drift has a row for each day instead of a sparkline."""
+    words, commands = Wording(lang), next_steps.commands(document)
+    document = printable(document)
     start, end = stamp(document["start"]), stamp(document["end"])
-    console.print(f"[bold]{escape(words.title(document))}[/]")
+    console.print(f"[bold]{escape(words.title(document))}[/]", emoji=False)
     console.print(f"{words('head.window', start=start, end=end)}; {words.rows(document)}")
-    sections = _drift if document["kind"] == "drift" else _performance
-    for part in sections(document, words):
-        console.print(part)
+    if document["kind"] == "drift":
+        days = _by_day(document, words) if by_day else _trend(document, words, console.width)
+        _show(_drift(document, words, days), console)
+    else:
+        _show(_performance(document, words), console)
     if document["estimate"] is not None:
-        for part in _estimate(document, words):
-            console.print(part)
+        _show(_estimate(document, words), console)
     console.print(f"\n{words.log_note(document)}")
+    if words.entity_note(document):
+        console.print(words.entity_note(document))
     _show_verdict(document, words, console)
+    for command in commands:
+        console.print(Text(f"  {printable_text(command)}"), soft_wrap=True)
+
+
+def _show(parts: Iterable[RichTable | str], console: Console) -> None:
+    for part in parts:
+        console.print(part, emoji=False)
 
 
 def _show_verdict(document: Document, words: Wording, console: Console) -> None:
     status = document["status"]
     word = f"[bold {_COLOURS[status]}]{words.status(status).upper()}[/]"
-    console.print(f"\n{word}  {escape(words.verdict(document))}")
+    console.print(f"\n{word}  {escape(words.verdict(document))}", emoji=False)
     step = next_steps.sentence(document, words)
-    console.print(f"[bold]{words('head.next_step')}:[/] {escape(step)}")
-    for command in next_steps.commands(document):
-        console.print(f"  {escape(command)}", soft_wrap=True)
+    console.print(f"[bold]{words('head.next_step')}:[/] {escape(step)}", emoji=False)
 
 
-def _drift(document: Document, words: Wording) -> Iterator[RichTable | str]:
+def _drift(
+    document: Document, words: Wording, days: Iterable[RichTable | str]
+) -> Iterator[RichTable | str]:
     yield _table(report_tables.features(document, words), words("h.features"))
     unclear = [f["name"] for f in document["features"] if f["status"] == "inconclusive"]
     if unclear:
         yield escape(words("note.unclear", names=words.names(unclear)))
-    if len(document["days"]) > 1:
-        yield _days(document, words)
+    yield from days
     if document["multivariate"] is not None:
         yield f"\n[bold]{words('h.multivariate')}[/]"
         yield escape(words.joint_note(document["multivariate"]))
@@ -85,16 +103,23 @@ def _estimate(document: Document, words: Wording) -> Iterator[RichTable | str]:
     yield words.estimate_note(estimate)
 
 
-def _table(table: Table, title: str, prose: int = 0) -> RichTable:
-    """A table whose column number `prose` is text, as the first is; the others are figures."""
+def _table(
+    table: Table, title: str, *, prose: int = 0, tail: Sequence[Sequence[str]] = ()
+) -> RichTable:
+    """A table whose column number `prose` is text, as the first is; the others are figures.
+    `tail` has the statuses of each row's last cells, where they have any."""
     drawn = _empty(title)
     for place, column in enumerate(table.columns):
         is_text = place in (0, prose) or (place == 1 and table.statuses)
-        drawn.add_column(escape(column), justify="left" if is_text else "right", overflow="fold")
+        justify: JustifyMethod = "left" if is_text else "right"
+        drawn.add_column(Text(column), justify=justify, overflow="fold")
     for place, row in enumerate(table.rows):
-        cells = [escape(cell) for cell in row]
+        cells = [Text(cell) for cell in row]
         if table.statuses:
-            cells[1] = f"[{_COLOURS[table.statuses[place]]}]{cells[1]}[/]"
+            cells[1].stylize(_COLOURS[table.statuses[place]])
+        if tail:
+            for cell, status in zip(cells[-len(tail[place]) :], tail[place], strict=True):
+                cell.stylize(_COLOURS[status])
         drawn.add_row(*cells)
     return drawn
 
@@ -111,21 +136,37 @@ def _empty(title: str) -> RichTable:
     )
 
 
-def _days(document: Document, words: Wording) -> RichTable:
-    """A sparkline of PSI for what is worst; the last sixty days with rows."""
-    days = document["days"][-_MOST_DAYS:]
+def _by_day(document: Document, words: Wording) -> Iterator[RichTable]:
+    """A row for each day with the PSI of the score and of the worst features, in its colour."""
+    days = document["days"]
+    names = [feature["name"] for feature in report_tables.worst(document)[: 1 + _MOST_BY_DAY]]
+    if not days:
+        return
+    statuses = [[day["statuses"][name] for name in names] for day in days]
+    drawn = _table(report_tables.days(document, names, words), words("h.trend"), tail=statuses)
+    for column in drawn.columns[: -len(names)]:
+        column.no_wrap = True  # a long name of a feature is folded instead
+    yield drawn
+
+
+def _trend(document: Document, words: Wording, width: int) -> Iterator[RichTable | str]:
+    """A sparkline of PSI for what is worst, as many days to a block as the width asks for."""
+    days = document["days"]
+    if len(days) < 2:
+        return
+    most = min(report_tables.MOST_STEPS, max(width - _NAMES, 1))
     drawn = _empty(words("h.trend"))
     drawn.add_column(words("col.feature"), overflow="fold")
-    drawn.add_column(f"{days[0]['day']} – {days[-1]['day']}", overflow="fold")
+    drawn.add_column(f"{days[0]['day']} – {days[-1]['day']}", no_wrap=True)
     for feature in report_tables.worst(document):
-        name = feature["name"]
-        blocks = _sparkline([day["psi"][name] for day in days])
-        coloured = "".join(
-            f"[{_COLOURS[day['statuses'][name]]}]{block}[/]"
-            for day, block in zip(days, blocks, strict=True)
-        )
-        drawn.add_row(escape(name), coloured)
-    return drawn
+        steps = report_tables.trend(document, feature["name"], most)
+        blocks = Text()
+        for step, block in zip(steps, _sparkline([step["psi"] for step in steps]), strict=True):
+            blocks.append(block, _COLOURS[step["status"]])
+        drawn.add_row(Text(feature["name"]), blocks)
+    yield drawn
+    if report_tables.days_a_step(document, most) > 1:
+        yield words("note.groups", count=report_tables.days_a_step(document, most))
 
 
 def _sparkline(values: Sequence[float]) -> str:

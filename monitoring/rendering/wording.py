@@ -71,6 +71,11 @@ class Wording:
         sizes = {key: labels[key] for key in ("due", "labelled")}
         return self("head.performance_rows", rows=labels["predictions"], **sizes)
 
+    def entity_note(self, document: Document) -> str:
+        """How many rows name no entity, and what that does; empty where all of them do."""
+        count = document.get("rows_without_entity", 0)
+        return self("note.entities", count=count, rows=document["rows"]) if count else ""
+
     def score_note(self, document: Document) -> str:
         """What drift does to the score: its mean, and the share that is flagged."""
         shift = document["score_shift"]
@@ -125,20 +130,18 @@ class Wording:
     def effect(self, cause: Document) -> str:
         """The trend, and what it does to the score; empty where neither is known."""
         parts = [self(f"cause.{cause['trend']}")] if cause["trend"] else []
-        if cause["score_moved"] is not None:
-            parts.append(self("cause.moved", moved=self.number(cause["score_moved"], 3)))
-        if cause["score_shift"] is not None:
-            parts.append(self("cause.shift", shift=self._signed(cause["score_shift"])))
+        moved, shift = cause["score_moved"], cause["score_shift"]
+        if moved is not None and _is_seen(moved):
+            parts.append(self("cause.moved", moved=self.number(moved, 3)))
+        elif moved is not None:
+            parts.append(self("cause.unmoved"))
+        if shift is not None and _is_seen(shift):
+            parts.append(self("cause.shift", shift=self._mark(f"{shift:+.3f}")))
         return " ".join(parts)
 
     def drifting(self, document: Document) -> list[str]:
-        """Names of what has the document's status: features, the score last."""
-        names: list[str] = [
-            f["name"] for f in document["features"] if f["status"] == document["status"]
-        ]
-        if document["score"]["status"] == document["status"]:
-            names.append(self("names.score"))
-        return names
+        """Names of what has the document's status, or else is yellow: features, the score last."""
+        return self._having(document, document["status"]) or self._having(document, "yellow")
 
     def doubtful(self, document: Document) -> str:
         """The label checks that failed, or else those that want a look."""
@@ -149,12 +152,18 @@ class Wording:
                 return self.names(names)
         return self("names.labels")
 
+    def _having(self, document: Document, status: str) -> list[str]:
+        names: list[str] = [f["name"] for f in document["features"] if f["status"] == status]
+        if document["score"]["status"] == status:
+            names.append(self("names.score"))
+        return names
+
     def _drift_verdict(self, document: Document) -> list[str]:
         status, names = document["status"], self.drifting(document)
-        if status in ("red", "yellow") and not names:
-            sentences = [self("verdict.drift.together")]
-        else:
-            sentences = [self(f"verdict.drift.{status}", **_sizes(document, self.names(names)))]
+        key = f"verdict.drift.{status}"
+        if status in ("red", "yellow") and not self._having(document, status):
+            key = "verdict.drift.also_alone" if names else "verdict.drift.together"
+        sentences = [self(key, **_sizes(document, self.names(names)))]
         bugs = [cause["feature"] for cause in document["causes"] if cause["is_bug"]]
         if bugs:
             sentences.append(self("verdict.bug", names=self.names(bugs)))
@@ -201,7 +210,7 @@ class Wording:
             when = stamp(cause["since"])
             when = when[:10] if cause["since_is"] == "day" else when
             parts.append(" " + self("cause.since", when=when))
-        if cause["share"] is not None:
+        if cause["share_before"] is not None and cause["share"] is not None:
             parts.append(f" ({self('cause.before', share=self.percent(cause['share_before']))})")
         return "".join(parts)
 
@@ -212,10 +221,6 @@ class Wording:
         if cause["first_request"] is None:
             return "; " + self("cause.first_at", when=when)
         return "; " + self("cause.first", request=cause["first_request"]) + f", {when}"
-
-    def _signed(self, value: float) -> str:
-        """With its sign, and none where it is 0 in three digits."""
-        return self._mark(f"{value:+.3f}" if abs(value) >= 0.0005 else "0.000")
 
     def _mark(self, text: str) -> str:
         return text.replace(".", ",") if self.lang == "pt" else text
@@ -253,6 +258,11 @@ def worst_first(features: Sequence[Document]) -> list[Document]:
     """By colour, then by how far the PSI is above the noise."""
     order = ("red", "yellow", "inconclusive", "green")
     return sorted(features, key=lambda f: (order.index(f["status"]), f["noise"] - f["psi"]))
+
+
+def _is_seen(score: float) -> bool:
+    """Whether it is more than 0 in the three digits that scores are shown in."""
+    return float(f"{score:.3f}") != 0
 
 
 def _sizes(document: Document, names: str) -> dict[str, object]:

@@ -32,6 +32,8 @@ TEXTS = {
     "verdict.drift.inconclusive": "Cannot tell: what differs could be noise, because {rows} rows "
     "about {entities} entities are too few.",
     "verdict.drift.together": "The features have changed together, more than any single one shows.",
+    "verdict.drift.also_alone": "The features have changed together; on their own, these "
+    "drifted: {names}.",
     "verdict.bug": "It looks like a data bug in {names}.",
     "verdict.population": "It looks like another population, not like a data bug.",
     "verdict.estimate": "Estimated recall {recall}, in training {training}.",
@@ -90,6 +92,7 @@ TEXTS = {
     "cause.falling": "It is fading.",
     "cause.steady": "It is steady.",
     "cause.moved": "It moves a row's score by {moved} on average.",
+    "cause.unmoved": "It hardly moves the score.",
     "cause.shift": "It moves the mean score by {shift}.",
     "cause.none": "No cause found: no feature differs by more than noise gives.",
     # Headings
@@ -117,6 +120,7 @@ TEXTS = {
     "col.status": "status",
     "col.day": "day",
     "col.rows": "rows",
+    "col.entities": "entities",
     "col.metric": "metric",
     "col.value": "value",
     "col.interval": "95% CI",
@@ -153,6 +157,7 @@ TEXTS = {
     "where yellow ({yellow}) and red ({red}) begin, above the noise. A colour also needs q below "
     "{max_q}.",
     "note.trend": "Logarithmic scale. Dashed: what noise alone gives. Each day has few rows.",
+    "note.groups": "Each step is the worst of up to {count} days.",
     "note.histogram": "Share of rows in each bin. Upper bar: reference; lower bar: window.",
     "note.score_shift": "Mean score {mean_before} in the reference, {mean_now} now; flagged "
     "{flagged_before}, now {flagged_now}.",
@@ -164,6 +169,8 @@ TEXTS = {
     "only labels can show a change of concept.",
     "note.log": "Left out: {torn} torn and {invalid} invalid line(s), {others} row(s) of other "
     "versions.",
+    "note.entities": "{count} of {rows} rows name no entity, so each counts as one: where entities "
+    "repeat, drift is overstated. Set DATATHON_ENTITY_SECRET for the service and send entity_id.",
     "note.forest": "Dot: value with 95% interval. Diamond: training.",
     "note.weeks": "Dots: recall with 95% interval. A gap: no positive label, so undefined.",
     "note.reliability": "Dots on the diagonal: a score of 0.3 comes true in 30% of rows.",

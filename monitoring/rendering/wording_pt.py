@@ -32,6 +32,8 @@ TEXTS = {
     "verdict.drift.inconclusive": "Não dá para afirmar: a diferença pode ser ruído, porque {rows} "
     "linhas sobre {entities} entidades são poucas.",
     "verdict.drift.together": "As features mudaram em conjunto, mais do que cada uma mostra.",
+    "verdict.drift.also_alone": "As features mudaram em conjunto; isoladamente, houve drift em: "
+    "{names}.",
     "verdict.bug": "Parece um bug nos dados de {names}.",
     "verdict.population": "Parece mudança de população, e não bug nos dados.",
     "verdict.estimate": "Recall estimado: {recall}; no treino: {training}.",
@@ -92,6 +94,7 @@ TEXTS = {
     "cause.falling": "Está diminuindo.",
     "cause.steady": "Está estável.",
     "cause.moved": "Muda o score de uma linha em {moved}, em média.",
+    "cause.unmoved": "Quase não muda o score.",
     "cause.shift": "Muda o score médio em {shift}.",
     "cause.none": "Nenhuma causa: nenhuma feature difere além do que o ruído explica.",
     # Headings
@@ -119,6 +122,7 @@ TEXTS = {
     "col.status": "status",
     "col.day": "dia",
     "col.rows": "linhas",
+    "col.entities": "entidades",
     "col.metric": "métrica",
     "col.value": "valor",
     "col.interval": "IC 95%",
@@ -155,6 +159,7 @@ TEXTS = {
     "q abaixo de {max_q}.",
     "note.trend": "Escala logarítmica. Tracejado: o que só o ruído daria. Cada dia tem poucas "
     "linhas.",
+    "note.groups": "Cada passo é o pior de até {count} dias.",
     "note.histogram": "Fração das linhas em cada faixa. Barra de cima: referência; de baixo: "
     "janela.",
     "note.score_shift": "Score médio {mean_before} na referência, {mean_now} agora; sinalizadas "
@@ -167,6 +172,9 @@ TEXTS = {
     "podem mostrar uma mudança de conceito.",
     "note.log": "Ficaram de fora: {torn} linha(s) cortada(s), {invalid} inválida(s) e {others} de "
     "outras versões.",
+    "note.entities": "{count} de {rows} linhas não indicam a entidade, e cada uma conta como uma "
+    "entidade: onde há entidades repetidas, o drift é superestimado. Defina DATATHON_ENTITY_SECRET "
+    "no serviço e envie entity_id.",
     "note.forest": "Ponto: valor com intervalo de 95%. Losango: treino.",
     "note.weeks": "Pontos: recall com intervalo de 95%. Lacuna: nenhum rótulo positivo, logo "
     "indefinido.",

@@ -34,6 +34,9 @@ TOLERATED = 0.5  # of the usual width: how far a population moves out of what wa
 NEARLY_ALL = 0.95  # of the values: less of one level, or of integers, is a population
 MOST_WHOLE_BEFORE = 0.5
 LEVELS_SHOWN = 5
+# Effective rows. A value that so few share may be a person's name in the wrong column, and only
+# some of what is personal can be told by its shape.
+FEWEST_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,8 @@ def _unseen(sample: Sample, bins: CategoryBins) -> Iterator[Suspect]:
     known = known_levels(bins)
     new = [level for level, rows in sample.levels.items() if rows and level not in known]
     if new:
-        shown = [level for level in new if not looks_personal(level)][:LEVELS_SHOWN]
+        often = [level for level in new if sample.levels[level] * sample.weight >= FEWEST_SHOWN]
+        shown = [level for level in often if not looks_personal(level)][:LEVELS_SHOWN]
         rule = Level(sample.name, known, other=True)
         rows = max(sum(sample.profile.counts[:-1]), 1)
         before = sample.profile.counts[-2] / rows

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from monitoring.reference.bins import Column, NumericBins
 from monitoring.reference.profile import ReferenceProfile
@@ -20,6 +19,7 @@ from monitoring.signatures.factor import factor
 from monitoring.signatures.kinds import Bug, Sample, Suspect, single
 from monitoring.signatures.rules import Null, Rule, column
 from monitoring.signatures.swap import swapped
+from monitoring.statistics import fisher_p
 from registry.schema import Schema
 
 LEVEL = 0.001  # of a false name in a window, whatever the number of features
@@ -31,7 +31,7 @@ class Signature:
     """One feature's bug. Shares are of all rows, 0 to 1: now, and of the reference before.
 
     `p` is of "the share did not rise". `detail`, by kind: nulls {}, unseen {"levels": the most
-    frequent, at most five}, stuck {"value"}, factor {"factor": 0.001 to 1000}, range {"low",
+    frequent, none to five}, stuck {"value"}, factor {"factor": 0.001 to 1000}, range {"low",
     "high"}, swapped {"with": a feature}, integer {}.
     """
 
@@ -97,7 +97,9 @@ class _Test:
         now = float(shown.mean() / (1 - nulls))
         if now - suspect.before < suspect.rise or not _odds_rose(suspect, now, n=n, m=m):
             return None
-        p = _rose_by_chance(now, suspect.before, n=round(n), m=round(m))
+        trials, others = round(n), round(m)
+        shown_before = round(suspect.before * others)
+        p = fisher_p(round(now * trials), trials, other_hits=shown_before, other_trials=others)
         if p >= self.level:
             return None
         return Signature(
@@ -132,16 +134,3 @@ def _odds_rose(suspect: Suspect, now: float, *, n: float, m: float) -> bool:
     odds_now = (now * n + 0.5) / ((1 - now) * n + 0.5)
     odds_before = (suspect.before * m + 0.5) / ((1 - suspect.before) * m + 0.5)
     return bool(odds_now >= suspect.odds * odds_before)
-
-
-def _rose_by_chance(now: float, before: float, *, n: int, m: int) -> float:
-    """Fisher's exact test, one-sided: so large a share of n rows, if m rows had the same odds."""
-    shown, shown_before = round(now * n), round(before * m)
-    total = shown + shown_before
-    k = np.arange(shown, min(n, total) + 1)
-    ways = _log_choose(n, k) + _log_choose(m, total - k) - _log_choose(n + m, np.array([total]))
-    return float(min(np.exp(ways).sum(), 1.0))
-
-
-def _log_choose(n: int, k: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1), dtype=np.float64)

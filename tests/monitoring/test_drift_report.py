@@ -71,6 +71,29 @@ def test_each_data_bug_is_named_with_its_evidence(home: Path) -> None:
         assert cause["since_is"] == "hour"
 
 
+@pytest.mark.parametrize("bad", [60, 25])
+def test_a_bug_of_the_last_hours_is_named_though_the_week_hides_it(home: Path, bad: int) -> None:
+    rows = cohort_rows(700, seed=1) + cohort_rows(bad, drift="bug", seed=2)
+    start = START + timedelta(days=6, hours=18)
+    log_rows(home, load(home), rows, spread(700, 6.75) + spread(bad, 0.25, start))
+    code, document = report(home)
+    assert (code in (10, 20), document["next_step"]) == (True, "fix_data")
+    causes = {cause["feature"]: cause for cause in document["causes"]}
+    assert {"inde", "nota_mat", "ipv", "instituicao"} >= set(causes) >= {"inde", "nota_mat"}
+    for cause in causes.values():
+        assert cause["since"] == start.isoformat()
+
+
+def test_an_alarm_outlives_what_cannot_be_sent(home: Path) -> None:
+    log_week(home, "bug")
+    done = command(
+        home, "monitoring.drift_report", *WEEK, "--push", "http://127.0.0.1:9", check=False
+    )
+    assert done.returncode == 20
+    assert "RED" in done.stdout
+    assert done.stderr.startswith("error: ")
+
+
 def test_a_week_without_drift_is_green_and_names_nothing(home: Path) -> None:
     log_week(home, "none")
     code, document = report(home)
@@ -112,7 +135,8 @@ def test_json_and_page_are_kept_and_by_day_is_shown(home: Path) -> None:
         home, "monitoring.drift_report", *WEEK, "--by", "day", "--lang", "pt", check=False
     )
     assert done.returncode == 20, done.stderr
-    assert "2026-03-06" in done.stdout
+    shown = {line[:10] for line in done.stdout.splitlines()}
+    assert shown >= {f"2026-03-{day:02d}" for day in range(2, 9)}
     written = {path.suffix: path for path in State(home).reports.iterdir()}
     assert set(written) == {".json", ".html"}
     assert json.loads(written[".json"].read_text())["status"] == "red"
@@ -161,12 +185,15 @@ def test_a_report_is_of_one_version_and_counts_the_others(home: Path) -> None:
         (["--last_n_days", "1"], 3, "no prediction of v1.0.0"),
         (["--model_version", "v9.9.9"], 3, "v9.9.9"),
         (["--textfile", "drift.txt", *WEEK], 2, ".prom"),
-        (["--textfile", "/proc/nowhere/x.prom", *WEEK], 1, "/proc/nowhere"),
+        (["--textfile", "/nowhere/x.prom", *WEEK], 2, "/nowhere is no folder"),
+        (["--textfile", "/proc/x.prom", *WEEK], 1, "/proc/"),
+        (["--push", "banana", *WEEK], 2, "http://host:port"),
         (["--push", "http://127.0.0.1:9", *WEEK], 1, "127.0.0.1:9"),
+        (["--to", "9999-12-31", "--from", "2027-01-01"], 2, "empty"),
     ],
 )
 def test_a_wrong_call_is_one_line(home: Path, arguments: list[str], code: int, words: str) -> None:
-    log_rows(home, load(home), cohort_rows(30, seed=4), spread(30, 7))
+    log_rows(home, load(home), cohort_rows(150, seed=5), spread(150, 7))
     done = command(home, "monitoring.drift_report", *arguments, check=False)
     assert done.returncode == code
     assert words in done.stderr

@@ -8,6 +8,7 @@ from scipy import stats
 
 from monitoring.statistics import (
     benjamini_hochberg,
+    fisher_p,
     psi,
     psi_noise,
     psi_noise_sd,
@@ -128,6 +129,38 @@ def test_benjamini_hochberg_agrees_with_scipy(p_values: list[float]) -> None:
 def test_benjamini_hochberg_by_hand() -> None:
     # Ranked 0.01*4/1 = 0.04, 0.02*4/2 = 0.04, 0.04*4/3 = 0.0533, 0.5
     assert benjamini_hochberg([0.5, 0.01, 0.04, 0.02]) == pytest.approx((0.5, 0.04, 0.16 / 3, 0.04))
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 200), st.integers(0, 200))
+def test_fishers_exact_test_agrees_with_scipy(
+    hits: int, missed: int, other_hits: int, other_missed: int
+) -> None:
+    table = np.array([[hits, missed], [other_hits, other_missed]])
+    expected = stats.fisher_exact(table, alternative="greater").pvalue
+    p = fisher_p(hits, hits + missed, other_hits=other_hits, other_trials=other_hits + other_missed)
+    assert p == pytest.approx(expected, rel=1e-6, abs=1e-300)
+
+
+def test_fishers_exact_test_by_hand() -> None:
+    # The lady who tells all four cups of eight, and three of the four (Fisher 1935): 1/70, 17/70.
+    assert fisher_p(4, 4, other_hits=0, other_trials=4) == pytest.approx(1 / 70)
+    assert fisher_p(3, 4, other_hits=1, other_trials=4) == pytest.approx(17 / 70)
+
+
+def test_fishers_exact_test_of_many_rows_agrees_with_scipy() -> None:
+    table = np.array([[50_400, 949_600], [500_000, 9_500_000]])
+    expected = stats.fisher_exact(table, alternative="greater").pvalue
+    p = fisher_p(50_400, 1_000_000, other_hits=500_000, other_trials=10_000_000)
+    assert p == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("counts", [(-1, 3, 1, 3), (4, 3, 1, 3), (1, 3, -1, 3), (1, 3, 4, 3)])
+def test_fishers_exact_test_of_impossible_counts_is_refused(
+    counts: tuple[int, int, int, int],
+) -> None:
+    hits, trials, other_hits, other_trials = counts
+    with pytest.raises(ValueError, match="hits in 3 trials"):
+        fisher_p(hits, trials, other_hits=other_hits, other_trials=other_trials)
 
 
 @pytest.mark.parametrize("trials", [1, 7, 80, 1000])

@@ -202,15 +202,13 @@ def test_personal_text_is_refused_and_written_nowhere(server: Server, text: str)
     [problem] = answer.json()["detail"]
     assert (problem["loc"], problem["type"]) == (["instances", 1, "instituicao"], "personal")
     named = {"X-Request-ID": text}
-    for refused in (
+    for renamed in (
         server.predict([GOOD], **named),
         server.client.get("/health", headers=named),
     ):
-        assert refused.status_code == 400
-        assert set(refused.json()) == {"error", "detail"}
-        assert "X-Request-ID" in refused.json()["error"]
-        assert refused.headers["X-Request-ID"] != text
-        assert text not in answer.text + refused.text
+        assert renamed.status_code == 200
+        assert renamed.headers["X-Request-ID"] != text
+        assert text not in answer.text + renamed.text
     accepted = server.predict([GOOD], **{"X-Request-ID": "4f1c-1"})
     assert accepted.status_code == 200
     files = [path for path in server.home.rglob("*") if path.is_file() and path.suffix != ".skops"]

@@ -7,7 +7,7 @@ import pytest
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from monitoring.drift.comparison import DriftReport, FeatureDrift, compare
+from monitoring.drift.comparison import DriftReport, FeatureDrift, compare, overall
 from monitoring.reference.bins import Column, Kind
 from monitoring.reference.profiling import build_reference
 from monitoring.statistics import benjamini_hochberg, psi, psi_noise
@@ -178,12 +178,17 @@ def test_the_score_counts_for_the_report() -> None:
     assert (report.status, report.score.status) == ("red", "red")
 
 
-def test_inconclusive_only_where_nothing_has_a_colour() -> None:
+def test_green_only_where_the_score_and_most_features_were_judged() -> None:
     small = report_of(rows=20)
     # Two levels need 12 rows, ten bins need 36.
     assert [feature.status for feature in small.features][1:] == ["inconclusive", "green"]
-    assert small.status == "green"
-    assert report_of(rows=10).status == "inconclusive"
+    assert small.score.status == "inconclusive"
+    assert small.status == "inconclusive"
+    assert overall("green", ["green", "green", "inconclusive"]) == "green"
+    assert overall("green", ["green", "inconclusive"]) == "inconclusive"
+    assert overall("inconclusive", ["green", "green"]) == "inconclusive"
+    assert overall("inconclusive", ["inconclusive", "yellow"]) == "yellow"
+    assert overall("red", ["yellow", "inconclusive"]) == "red"
 
 
 def test_q_is_over_the_features_and_the_score() -> None:

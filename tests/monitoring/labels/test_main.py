@@ -180,6 +180,25 @@ def test_times_with_zones_dates_and_none_are_utc(home: Path, tmp_path: Path) -> 
     assert times[PREDICTIONS[4]] == datetime(2026, 5, 2, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".xlsx"])
+def test_ids_are_read_without_spaces_around_and_words_for_nothing_are_none(
+    home: Path, tmp_path: Path, suffix: str
+) -> None:
+    header = ["prediction_id", "entity_id", "period", "label"]
+    rows: list[list[Any]] = [
+        [f" {PREDICTIONS[0]} ", "n/a", "NA", "1"],
+        ["NA", " 0001", "2024", "1"],
+        ["NULL", "0002 ", "2024", "0"],
+        ["None", "0003", "2024", "1"],
+    ]
+    assert main(["import", str(write(tmp_path / f"l{suffix}", header, rows))]) == 0
+    current = LabelStore(home / "labels").current()
+    by_entity = current.dropna(subset="entity").set_index("entity")["label"].to_dict()
+    assert by_entity == {key_of("0001"): 1, key_of("0002"): 0, key_of("0003"): 1}
+    assert current["prediction_id"].dropna().tolist() == [PREDICTIONS[0]]
+    assert not current["conflict"].any()
+
+
 def test_a_revised_label_replaces_the_old_one_and_both_stay(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,6 +278,27 @@ BAD: dict[str, tuple[list[str], list[list[Any]], str]] = {
     "a time in words": (COLUMNS, [["a", 1, CPF]], "observed_at, row 2: expected a time"),
     "an ambiguous date": (COLUMNS, [["a", 1, "03/04/2026"]], "observed_at, row 2"),
     "no such day": (COLUMNS, [["a", 1, "2026-02-30"]], "observed_at, row 2"),
+    "a period of thousands of digits": (
+        ["entity_id", "period", "label"],
+        [[CPF, "9" * 5000, 1]],
+        "period, row 2: expected an integer",
+    ),
+    "a period too late": (
+        ["entity_id", "period", "label"],
+        [[CPF, "100000000", 1]],
+        "period, row 2: expected an integer from 0 to 99999999",
+    ),
+    "a prediction without an id": (COLUMNS, [["NA", 1, None]], "key, row 2: expected"),
+    "an entity without an id": (
+        ["entity_id", "period", "label"],
+        [[CPF, 2024, 1], [" null ", 2024, 1]],
+        "key, row 3: expected",
+    ),
+    "a time before there were any": (
+        COLUMNS,
+        [["a", 1, "1969-12-31T23:59:59"]],
+        "observed_at, row 2: expected a time from 1970 on",
+    ),
     "tomorrow's tomorrow": (
         COLUMNS,
         [["a", 1, (datetime.now(UTC) + timedelta(days=2)).isoformat()]],

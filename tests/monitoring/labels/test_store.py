@@ -33,10 +33,7 @@ FILES = st.lists(
 
 def fresh(told: Iterable[tuple[Key, int, int]]) -> list[Fresh]:
     """Rows of a file, from key, label and day."""
-    return [
-        Fresh(row, key, label, day * DAY, given=True)
-        for row, (key, label, day) in enumerate(told, 2)
-    ]
+    return [Fresh(row, key, label, day * DAY) for row, (key, label, day) in enumerate(told, 2)]
 
 
 def imported(store: LabelStore, rows: list[Fresh], source: str, now: datetime) -> list[Any]:
@@ -155,17 +152,17 @@ def test_a_row_is_judged_against_what_is_known(
     pd.testing.assert_frame_equal(store.history(), before)
 
 
-def test_a_file_without_times_is_known_once_it_was_imported(tmp_path: Path) -> None:
+def test_the_right_file_again_after_a_wrong_one_counts_again(tmp_path: Path) -> None:
     store = LabelStore(tmp_path)
 
     def take(label: int, day: int, source: str) -> list[str]:
-        rows = [Fresh(2, PREDICTION, label, day * DAY, given=False)]
+        rows = [Fresh(2, PREDICTION, label, day * DAY)]
         return imported(store, rows, source, EPOCH + timedelta(days=day))
 
     assert take(1, 10, "first") == ["new"]
     assert take(0, 11, "second") == ["revised"]
-    assert take(1, 12, "first") == ["known"]
-    assert take(1, 13, "third") == ["revised"]
+    assert take(1, 12, "first") == ["revised"]
+    assert take(1, 13, "first") == ["known"]
     assert store.current()["revisions"].tolist() == [2]
 
 

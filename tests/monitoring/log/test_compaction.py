@@ -157,6 +157,58 @@ def test_lines_that_cannot_be_used_are_kept_aside_and_still_counted(
     assert read(root).tallies == before
 
 
+def test_a_whole_number_that_no_float_holds_exactly_is_stored_as_the_nearest(
+    root: Path, forever: dict[str, str]
+) -> None:
+    large = (2**53 + 1, -(2**53) - 1, 2**63 + 1, 2**64 - 1)
+    write(root, DAY, *(record(n, features={"grade": one}) for n, one in enumerate(large)))
+    write(root, DAY, *(record(n) for n in range(4, 10)), name="b")
+    before = read(root)
+    done = run(root, **forever)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert tables(root)["v1.0.0"].column("grade").to_pylist()[:4] == [float(one) for one in large]
+    assert read(root).columns == before.columns
+
+
+def test_days_that_fail_are_told_and_the_others_go_on(root: Path, forever: dict[str, str]) -> None:
+    for day in ("2026-03-01", "2026-03-02", "2026-03-03"):
+        write(root, day, record(int(day[-1]), ts=f"{day}T12:00:00Z"))
+    (root / "dt=2026-03-01" / "nobody-appends-to-a-folder.jsonl").mkdir()
+    done = run(root, "--json", **forever)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: 2026-03-01: ")
+    assert "nobody-appends-to-a-folder.jsonl" in done.stderr
+    assert done.stderr.count("\n") == 1
+    told = json.loads(done.stdout)
+    assert [one["day"] for one in told["days"]] == ["2026-03-02", "2026-03-03"]
+    assert [one["day"] for one in told["failed_days"]] == ["2026-03-01"]
+    assert tables(root)["v1.0.0"].column("prediction_id").to_pylist() == ["p-2", "p-3"]
+    write(root, "2026-03-03", record(4, ts="2026-03-03T13:00:00Z"))
+    (facts,) = root.glob("dt=2026-03-02/part-*/part.json")
+    facts.write_text('{"sources":[],"torn":"x","invalid":0}')
+    for dry_run in (["--dry-run"], []):
+        done = run(root, *dry_run, **forever)
+        assert done.returncode == 6
+        assert f"error: 2026-03-02: {facts}: unreadable" in done.stderr
+        assert done.stderr.count("\n") == 2 - len(dry_run)
+        assert "2026-03-03: 1 " in done.stdout
+    assert "p-4" in tables(root)["v1.0.0"].column("prediction_id").to_pylist()
+
+
+def test_what_compaction_writes_is_as_private_as_the_lines_were(
+    root: Path, forever: dict[str, str]
+) -> None:
+    write(root, DAY, record(1), record(2, model_version="v1.1.0"), "not json")
+    mask = os.umask(0)
+    try:
+        assert run(root, **forever).returncode == 0
+    finally:
+        os.umask(mask)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in root.glob("dt=*/part-*/*")}
+    names = ("v1.0.0.parquet", "v1.1.0.parquet", "unusable.jsonl", "part.json")
+    assert modes == dict.fromkeys(names, 0o640)
+
+
 def test_today_is_left_alone_unless_asked_for(root: Path) -> None:
     today = datetime.now(UTC)
     stamp = today.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -61,6 +61,21 @@ def test_a_torn_last_line_and_invalid_lines_are_counted_not_fatal(tmp_path: Path
     assert (found.tallies.torn, found.tallies.invalid) == (1, len(invalid))
 
 
+def test_a_score_that_is_no_probability_or_a_number_that_is_infinite_makes_an_invalid_line(
+    tmp_path: Path,
+) -> None:
+    scores = ["-0.001", "1.0000001", "2", "-1", "17e300", "1e400", "NaN", "1" + "0" * 400]
+    template = json.dumps(record(9, risk_score="HERE"))
+    wrong = [template.replace('"HERE"', one) for one in scores]
+    template = json.dumps(record(9, features={"grade": "HERE"}))
+    wrong += [template.replace('"HERE"', one) for one in ("1e400", "-1e400", "1" + "0" * 400)]
+    sound = [record(n, risk_score=one) for n, one in enumerate((0, 1, 0.0, 1.0, 1e-300))]
+    write(tmp_path, "2026-03-01", *wrong, *sound)
+    found = read(tmp_path)
+    assert found.scores.tolist() == [0, 1, 0, 1, 1e-300]
+    assert found.tallies.invalid == len(wrong)
+
+
 def test_the_window_holds_its_start_and_not_its_end(tmp_path: Path) -> None:
     stamps = [
         ("2026-02-28", "2026-02-28T23:59:59.999999Z"),
@@ -85,6 +100,18 @@ def test_other_versions_and_repeated_ids_do_not_count(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert found.prediction_ids == ["p-1", "p-3"]
     assert (found.tallies.other_versions, found.tallies.invalid) == (1, 0)
+
+
+def test_an_id_in_two_files_of_a_day_is_read_once_however_far_apart(tmp_path: Path) -> None:
+    """Further than the lines that are parsed at a time; the first one counts."""
+    last = record(0, request_id="again")
+    folder = write(tmp_path, "2026-03-01", *map(record, range(9_000)), last).parent
+    with log_files.changing(tmp_path):
+        log_files.seal(folder)
+    write(tmp_path, "2026-03-01", *map(record, range(8_990, 9_010)), last, name="b")
+    found = read(tmp_path)
+    assert sorted(found.prediction_ids) == sorted(f"p-{n}" for n in range(9_010))
+    assert "again" not in found.request_ids
 
 
 def test_an_entity_is_the_first_64_bits_of_its_key_and_nobody_is_0(tmp_path: Path) -> None:

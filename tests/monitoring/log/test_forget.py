@@ -98,7 +98,8 @@ def test_everything_about_the_entity_goes_and_nothing_else(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     # p-0, 3, 6, 9, 12, 20, 21, 22, the unusable line and the torn one
     assert done.stdout.startswith("removed 10 row(s) from 5 file(s) of the inference log, 3 label")
-    assert "backups" in done.stdout
+    for kept in ("backups", "imported by prediction_id", "request ids and new levels", "reports/"):
+        assert kept in done.stdout
     after = read(root, end="2026-03-03")
     assert after.prediction_ids == others
     assert MARIA not in after.entity_keys
@@ -113,6 +114,17 @@ def test_everything_about_the_entity_goes_and_nothing_else(home: Path) -> None:
         (None, JOAO),
     ]
     assert (State(home).labels / "two.parquet").stat().st_ino == untouched
+
+
+def test_what_is_rewritten_is_as_private_as_before(home: Path) -> None:
+    root = State(home).inference_log
+    for path in root.glob("dt=*/*.*"):
+        if path.is_file():
+            path.chmod(0o640)
+    assert forget(home).returncode == 0
+    files = [path for path in root.glob("dt=*/**/*") if path.is_file()]
+    assert len(files) > 5
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o640}
 
 
 def test_forgetting_again_finds_nothing(home: Path) -> None:

@@ -19,6 +19,7 @@ from monitoring.log import files as log_files
 from monitoring.log import tables as log_tables
 from monitoring.log.reading import Batch, LogReader, Query
 from monitoring.reference.bins import Coded
+from registry.errors import IntegrityError
 from registry.state import State
 from tests.monitoring.log.log_rows import DAY, SCHEMA, batches, key, moment, read, record, write
 from tests.server import PROJECT
@@ -150,6 +151,50 @@ def test_a_killed_compaction_leaves_no_row_twice(tmp_path: Path) -> None:
     assert read(log_of(tmp_path)).prediction_ids == [f"p-{n}" for n in range(5)]
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [
+        '{"sources":[],"torn":"x","invalid":0}',
+        '{"sources":[],"torn":0,"invalid":null}',
+        '{"sources":[],"torn":true,"invalid":0}',
+        '{"sources":[],"torn":0,"invalid":-1}',
+        '{"sources":[],"torn":0}',
+        '{"sources":[1],"torn":0,"invalid":0}',
+        '{"sources":[[]],"torn":0,"invalid":0}',
+        '{"sources":"a.sealed","torn":0,"invalid":0}',
+        '{"sources":null,"torn":0,"invalid":0}',
+        "[]",
+        "",
+    ],
+)
+def test_a_part_that_does_not_say_what_it_was_made_of_is_damaged(
+    tmp_path: Path, facts: str
+) -> None:
+    write(log_of(tmp_path), DAY, record(1))
+    compact(tmp_path)
+    (path,) = log_of(tmp_path).glob("dt=*/part-*/part.json")
+    path.write_text(facts)
+    with pytest.raises(IntegrityError, match=r"part\.json: unreadable"):
+        read(log_of(tmp_path))
+
+
+@pytest.mark.parametrize("column", [b"risk_score", b"prediction_id", b"risk_label", b"entity"])
+@pytest.mark.parametrize("byte", [b"x", b"\xff"])
+def test_a_footer_with_a_wrong_byte_in_a_name_is_damaged(
+    tmp_path: Path, column: bytes, byte: bytes
+) -> None:
+    """The first gives a column that is missing, the second a name that is no text."""
+    write(log_of(tmp_path), DAY, *map(record, range(3)))
+    compact(tmp_path)
+    (path,) = log_of(tmp_path).glob("dt=*/part-*/*.parquet")
+    content = path.read_bytes()
+    assert column in content
+    path.write_bytes(content.replace(column, byte + column[1:]))
+    with pytest.raises(IntegrityError, match=r"v1\.0\.0\.parquet: no readable Parquet") as caught:
+        read(log_of(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
 _MEASURE = """
 import re, sys
 from datetime import UTC, datetime
@@ -209,3 +254,11 @@ def write_part(root: Path, rows: int, row_group: int = log_tables.ROW_GROUP) -> 
 def _names(batch: Batch) -> list[str]:
     assert batch.ids is not None
     return batch.ids.prediction_ids
+
+
+def test_a_folder_and_a_dangling_link_named_like_a_file_are_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path, "2026-03-01", record(1))
+    (path.parent / "x.jsonl").mkdir()
+    (path.parent / "link.jsonl").symlink_to(tmp_path / "nowhere")
+    found = read(tmp_path)
+    assert found.prediction_ids == ["p-1"]

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit
+from scipy.stats import norm
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
@@ -150,6 +151,56 @@ def test_band_holds_the_realised_value_and_is_not_uselessly_wide(
     assert (np.mean(held, axis=0) >= fewest).all()
     # Nobody can be surer than the errors really are: 3.92 of their deviations hold 95 %.
     assert (np.mean(widths, axis=0) <= 1.8 * 3.92 * np.std(errors, axis=0)).all()
+
+
+def test_the_middle_of_the_band_is_not_what_a_curve_that_follows_too_closely_expects() -> None:
+    """A curve fitted on 200 rows expects too much, by 3 to 4 points; the middle of the band
+    must be off by less than 2, which is three of the standard errors that 40 references leave."""
+    rng = np.random.default_rng(11)
+    scores, labels = drawn(30_000, rng)
+    window, truth = ScoreCounts.of(scores, threshold=0.5), realised(scores, labels, 0.5)
+    names = ("recall", "precision", "f1", "roc_auc")
+    off = []
+    for trial in range(40):
+        known = reference_of(*drawn(200, rng))
+        reference = CalibrationReference(known.scores, known.labels, known.entities, decided=True)
+        found = estimate(reference, window, rows_per_entity=1, resamples=30, seed=trial).metrics
+        bands = [(found[name].low or 0.0, found[name].high or 0.0) for name in names]
+        off.append([sum(band) / 2 - truth[name] for name, band in zip(names, bands, strict=True)])
+    assert np.abs(np.mean(off, axis=0)).max() < 0.02
+
+
+@pytest.mark.parametrize("curve", [True, False])
+def test_band_holds_what_the_reference_itself_had(*, curve: bool) -> None:
+    """600 of 1,000 rows positive below the threshold and 400 of 1,000 above it, so a recall of
+    0.4. A curve can only pool them and expects 0.5; the scores as they stand expect 0.6."""
+    scores = np.repeat([0.4, 0.6], 1000)
+    labels = np.concatenate([np.arange(1000) < 600, np.arange(1000) < 400]).astype(np.int8)
+    reference = CalibrationReference(scores, labels, np.arange(2000), decided=curve)
+    window = ScoreCounts.of(scores, threshold=0.5)
+    recall = estimate(reference, window, rows_per_entity=1, resamples=200, seed=1).metrics["recall"]
+    assert recall.low is not None
+    assert recall.value == pytest.approx(0.5 if curve else 0.6)
+    assert recall.low < 0.4
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_no_number_of_rows_makes_the_band_narrower_than_a_concept_stands_still(
+    share: float,
+) -> None:
+    """Scores that were always right leave the reference no doubt, and 10^12 rows no noise: what is
+    left is a concept that moves by 0.05 in log-odds, one standard deviation. A share then moves by
+    share * (1 - share) * 0.05, and the band is one of 99 %."""
+    certain = np.repeat([0.0, 1.0], 50)
+    window = ScoreCounts(0.5, np.array([share]), np.array([10**12]))
+    found = estimate(
+        reference_of(certain, certain), window, rows_per_entity=1, resamples=4000, seed=1
+    ).metrics["base_rate"]
+    assert found.low is not None
+    assert found.high is not None
+    expected = norm.ppf(0.995) * share * (1 - share) * 0.05
+    # 4,000 draws know a deviation to 1.1 % (one standard error).
+    assert (found.high - found.low) / 2 == pytest.approx(expected, rel=0.045)
 
 
 def test_band_says_nothing_about_a_concept_that_changed() -> None:

@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, fisher_exact
 
-from monitoring.performance.segments import Segment, compare, fisher_lower
+from monitoring.performance.segments import Segment, compare
 from monitoring.reference.bins import Coded
 
 Mask = NDArray[np.bool_]
@@ -32,13 +30,6 @@ def run(
     owners = np.arange(len(positive)) if entities is None else entities
     found = compare(columns, positive, flagged, owners)
     return {(segment.feature, segment.level): segment for segment in found}
-
-
-@given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 200), st.integers(1, 200))
-def test_fishers_test_is_scipys(hits: int, missed: int, other_hits: int, other_missed: int) -> None:
-    expected = fisher([hits, missed], [other_hits, other_missed])
-    found = fisher_lower(hits, hits + missed, other_hits, other_hits + other_missed)
-    assert found == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
 def test_recall_of_each_level_by_hand() -> None:

@@ -122,6 +122,7 @@ def drift(**changes: Any) -> Document:
         "made_at": "2026-11-22T10:00:01+00:00",
         "rows": 500,
         "entities": 480,
+        "rows_without_entity": 0,
         "status": "red",
         "log": {"torn_lines": 1, "invalid_lines": 0, "rows_of_other_versions": 20},
         "limits": {"yellow": 0.1, "red": 0.25, "max_q": 0.05, "min_rows": 20},
@@ -146,6 +147,11 @@ def drift(**changes: Any) -> Document:
         "next_step": "fix_data",
         **changes,
     }
+
+
+def long_drift(days: int, **changes: Any) -> Document:
+    """As `drift`, of a window that many days long; `ieg` is broken since the sixth."""
+    return drift(days=[_day(index, drift()["features"]) for index in range(days)], **changes)
 
 
 def quiet_drift(**changes: Any) -> Document:

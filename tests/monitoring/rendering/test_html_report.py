@@ -16,12 +16,15 @@ from tests.monitoring.rendering.documents import (
     cause,
     drift,
     estimate,
+    long_drift,
     number,
     performance,
     quiet_drift,
 )
 
 HOSTILE = "</svg></title><script>alert('x')</script><img src=x onerror=alert(1)>"
+CONTROL = "\x1b[31m\ngreen\r\x07\x9b2J\u202e"
+CONTROL_SHOWN = r"\x1b[31m\ngreen\r\x07\x9b2J\u202e"
 VOID = {"meta"}
 MEASURE = """<script>onload = () => {
     const page = document.querySelector("iframe").contentDocument.documentElement;
@@ -102,6 +105,8 @@ DOCUMENTS = {
     "performance": performance(),
     "unlabelled": unlabelled(),
     "large": large(),
+    "long": long_drift(400),
+    "effect unknown": drift(causes=[cause(trend=None, score_shift=None, score_moved=None)]),
 }
 
 
@@ -138,25 +143,26 @@ def test_a_page_in_portuguese_has_no_english_sentence_left() -> None:
         assert "Próximo passo" in text
 
 
-def hostile_documents() -> Iterator[dict[str, Any]]:
-    features = [number(HOSTILE, 6.0, "red", shift=3), category("x", "red", (HOSTILE, "b", "c"))]
+def hostile_documents(text: str = HOSTILE) -> Iterator[dict[str, Any]]:
+    """Both kinds with that text wherever data, or a client, can put one."""
+    features = [number(text, 6.0, "red", shift=3), category("x", "red", (text, "b", "c"))]
     days = drift()["days"]
     for day in days:
         for key in ("psi", "noise", "statuses"):
-            day[key] = dict.fromkeys(("score", HOSTILE, "x"), day[key]["score"])
+            day[key] = dict.fromkeys(("score", text, "x"), day[key]["score"])
     causes = [
-        cause(HOSTILE, first_request=HOSTILE),
-        cause("x", "unseen", detail={"levels": [HOSTILE]}),
-        cause("x", "stuck", detail={"value": HOSTILE}),
-        cause("x", "swapped", detail={"with": HOSTILE}),
+        cause(text, first_request=text),
+        cause("x", "unseen", detail={"levels": [text]}),
+        cause("x", "stuck", detail={"value": text}),
+        cause("x", "swapped", detail={"with": text}),
     ]
-    joint = drift()["multivariate"] | {"leading": [HOSTILE]}
+    joint = drift()["multivariate"] | {"leading": [text]}
     yield drift(
-        model=HOSTILE, model_version=HOSTILE, features=features, days=days, causes=causes,
+        model=text, model_version=text, features=features, days=days, causes=causes,
         multivariate=joint,
     )  # fmt: skip
-    segments = [segment | {"level": HOSTILE} for segment in performance()["segments"]]
-    yield performance(model=HOSTILE, model_version=HOSTILE, segments=segments)
+    segments = [segment | {"level": text} for segment in performance()["segments"]]
+    yield performance(model=text, model_version=text, segments=segments)
 
 
 @pytest.mark.parametrize("document", list(hostile_documents()), ids=lambda d: str(d["kind"]))
@@ -167,6 +173,37 @@ def test_other_peoples_text_stays_text(document: Any) -> None:
     assert "img" not in page.tags
     assert "onerror" not in {name for name, _ in page.attributes}
     assert page.text.count(HOSTILE) >= 3
+
+
+@pytest.mark.parametrize("document", list(hostile_documents(CONTROL)), ids=lambda d: str(d["kind"]))
+@pytest.mark.parametrize("lang", LANGS)
+def test_control_characters_of_other_peoples_text_are_shown_as_escapes(
+    document: Any, lang: str
+) -> None:
+    text = render(document, lang)
+    assert [char for char in text if not char.isprintable() and char != "\n"] == []
+    assert "\ngreen" not in text
+    assert Page(text).text.count(CONTROL_SHOWN) >= 3
+
+
+def test_rows_that_name_no_entity_are_told_beside_the_counts() -> None:
+    text = Page(render(drift(rows_without_entity=120), "en")).text
+    assert text.index("480 entities") < text.index("120 of 500 rows") < text.index("RED")
+    assert "name no entity" not in Page(render(drift(), "en")).text
+
+
+def test_a_long_window_is_drawn_in_sixty_steps_that_hide_no_bad_day() -> None:
+    document = long_drift(400)
+    for index, day in enumerate(document["days"]):
+        day["statuses"]["ips"] = "red" if index == 200 else "green"
+        day["psi"]["ips"] = 0.05
+    page = render(document, "en")
+    trend = page[page.index("PSI by day: ips") :].split("</svg>")[0]
+    assert 50 <= trend.count('class="mark') <= 60
+    assert trend.count('class="mark red"') == 1
+    assert "worst of up to 7 days" in Page(page).text
+    assert "worst of up to" not in Page(render(drift(), "en")).text
+    assert len(page.encode()) < 300_000
 
 
 def test_the_figures_of_the_plots_stand_in_tables_too() -> None:

@@ -1,12 +1,13 @@
+import json
 import re
 import shlex
 import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,11 +15,14 @@ from hypothesis import strategies as st
 from monitoring.rendering import next_steps
 from monitoring.rendering.findings import finding
 from monitoring.rendering.wording import CATALOGUES, LANGS, Wording, percent, stamp, worst_first
+from registry.state import PROJECT
+from tests.monitoring.log.log_rows import record, write
 from tests.monitoring.rendering.documents import (
     cause,
     check,
     drift,
     estimate,
+    number,
     performance,
     quiet_drift,
 )
@@ -81,7 +85,32 @@ def test_every_kind_of_cause_has_a_sentence_with_its_evidence(kind: str, lang: s
 
 
 def test_levels_that_were_withheld_leave_no_empty_brackets() -> None:
-    assert "()" not in ENGLISH.cause(cause(kind="unseen", detail={"levels": []}))
+    withheld = cause(kind="unseen", detail={"levels": []}, first_at=None)
+    assert ENGLISH.cause(withheld) == (
+        "97% of ieg values are levels never seen in training since 2026-11-20 14:00 UTC "
+        "(before: 0%)."
+    )
+    assert PORTUGUESE.cause(withheld) == (
+        "97% dos valores de ieg são níveis nunca vistos no treino desde 2026-11-20 14:00 UTC "
+        "(antes: 0%)."
+    )
+
+
+@pytest.mark.parametrize("words", [ENGLISH, PORTUGUESE], ids=LANGS)
+def test_rows_that_name_no_entity_are_counted_and_explained(words: Wording) -> None:
+    note = words.entity_note(drift(rows_without_entity=120))
+    assert note.startswith(("120 of 500 rows", "120 de 500 linhas"))
+    assert "DATATHON_ENTITY_SECRET" in note
+    assert words.entity_note(drift()) == ""
+    older = {key: value for key, value in drift().items() if key != "rows_without_entity"}
+    assert words.entity_note(older) == ""
+
+
+def test_a_cause_whose_effect_is_not_known_reads_well() -> None:
+    unknown = cause(score_moved=None, score_shift=None, share_before=None)
+    assert ENGLISH.effect(unknown) == "It is growing."
+    assert PORTUGUESE.effect(unknown) == "Está crescendo."
+    assert "14:00 UTC; first request" in ENGLISH.cause(unknown)
 
 
 def test_a_cause_says_what_it_does_to_the_score() -> None:
@@ -92,9 +121,17 @@ def test_a_cause_says_what_it_does_to_the_score() -> None:
     )
 
 
-def test_a_mean_score_that_does_not_move_has_no_sign() -> None:
-    effect = PORTUGUESE.effect(cause(trend=None, score_moved=None, score_shift=-0.0002))
-    assert effect == "Muda o score médio em 0,000."
+@pytest.mark.parametrize("shift", [-0.0004, 0.0, 0.0004])
+def test_a_mean_score_that_does_not_move_is_not_mentioned(shift: float) -> None:
+    effect = ENGLISH.effect(cause(trend=None, score_moved=0.02, score_shift=shift))
+    assert effect == "It moves a row's score by 0.020 on average."
+    still = ENGLISH.effect(cause(trend=None, score_moved=abs(shift), score_shift=shift))
+    assert still == "It hardly moves the score."
+
+
+def test_a_mean_score_that_moves_a_thousandth_is_mentioned() -> None:
+    effect = PORTUGUESE.effect(cause(trend=None, score_moved=None, score_shift=-0.0006))
+    assert effect == "Muda o score médio em -0,001."
 
 
 @pytest.mark.parametrize(
@@ -113,7 +150,19 @@ def test_the_drift_verdict_names_what_drifted(changes: Any, parts: list[str]) ->
 
 def test_the_verdict_says_when_only_all_features_together_differ() -> None:
     joint = drift()["multivariate"] | {"status": "red"}
-    assert "together" in ENGLISH.verdict(quiet_drift(status="red", multivariate=joint))
+    verdict = ENGLISH.verdict(quiet_drift(status="red", multivariate=joint))
+    assert "together, more than any single one shows" in verdict
+
+
+@pytest.mark.parametrize("words", [ENGLISH, PORTUGUESE], ids=LANGS)
+def test_a_coloured_feature_is_named_where_all_together_are_worse(words: Wording) -> None:
+    features = [number("ida", 0.02, "green"), number("ips", 0.19, "yellow")]
+    document = quiet_drift(status="red", features=features, next_step="watch")
+    verdict = words.verdict(document)
+    assert "ips" in verdict
+    assert "ida" not in verdict
+    assert words("verdict.drift.together") not in verdict
+    assert "ips" in next_steps.sentence(document, words)
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -224,7 +273,9 @@ def commands() -> set[tuple[str, str, str]]:
             words = shlex.split(command)
             if words[0] == "python":
                 sub = words[3] if len(words) > 3 and not words[3].startswith("-") else ""
-                flags = [word for word in words if word.startswith("--")] or ["--help"]
+                flags = [word.partition("=")[0] for word in words if word.startswith("--")] or [
+                    "--help"
+                ]
                 found |= {(words[2], sub, flag) for flag in flags}
     return found
 
@@ -251,19 +302,30 @@ def test_the_commands_of_the_next_steps_exist_with_their_flags(
 
 def test_the_first_request_is_found_by_the_command_whatever_its_id(tmp_path: Path) -> None:
     hostile = '\'; touch pwned; echo $(touch pwned) `touch pwned` "é" --help'
-    day = tmp_path / "inference_log" / "dt=2026-11-20"
-    day.mkdir(parents=True)
-    lines = [orjson.dumps({"request_id": request}).decode() for request in ("other", hostile)]
-    (day / "1.jsonl").write_text("\n".join([*lines, ""]))
+    write(
+        tmp_path / "inference_log",
+        "2026-11-20",
+        record(1, ts="2026-11-20T12:00:00.000000Z"),
+        record(2, ts="2026-11-20T12:00:00.000000Z", request_id=hostile),
+    )
     command = next_steps.commands(drift(causes=[cause(first_request=hostile)]))[0]
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, env={"BENTOML_HOME": str(tmp_path), "PATH": "/bin"},
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout == lines[1] + "\n"
-    assert not (tmp_path / "pwned").exists()
+        ["bash", "-c", f"{command} --json"],
+        cwd=PROJECT,
+        env={"BENTOML_HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["prediction_id"] == "p-2"
+    assert not (PROJECT / "pwned").exists()
 
 
 def test_no_text_names_a_feature_of_the_first_model() -> None:
     for catalogue in CATALOGUES.values():
         assert not re.search(r"\b(ieg|ips|aluno|student|pupil)\b", " ".join(catalogue.values()))
+
+
+def test_a_request_id_that_cannot_be_pasted_is_not_looked_for() -> None:
+    commands = next_steps.commands(drift(causes=[cause(first_request="\u202ex\x9b2J")]))
+    assert [command.split()[0] for command in commands] == ["python"]

@@ -297,12 +297,31 @@ def test_the_range_is_the_declared_one_with_what_the_reference_had() -> None:
     assert (signature.kind, signature.detail) == ("range", {"low": -0.5, "high": 12.0})
 
 
+SCHOOLS = ["Publica"] * 400 + ["Privada"] * 100
+
+
 def test_unseen_levels_are_listed_by_frequency_but_no_person() -> None:
-    before = ["Publica"] * 400 + ["Privada"] * 100
-    now = ["PUBLICA"] * 50 + ["ana@example.org"] * 40 + [f"L{i}" for i in range(9)] * 2 + ["L8"]
-    signature = one(before, np.array(now, dtype=object), "category")
+    now = ["PUBLICA"] * 50 + ["ana@example.org"] * 40 + [f"L{i}" for i in range(9)] * 5 + ["L8"]
+    signature = one(SCHOOLS, np.array(now, dtype=object), "category")
     assert signature is not None
     assert signature.detail == {"levels": ["PUBLICA", "L8", "L0", "L1", "L2"]}
+
+
+@pytest.mark.parametrize(("again", "shown"), [(4, []), (5, ["Ana Souza"])])
+def test_unseen_levels_of_fewer_than_five_rows_are_not_listed(again: int, shown: list[str]) -> None:
+    """A column of names: each is unseen, and nothing but its rarity tells that it is a name."""
+    now = [f"Maria {n}" for n in range(100)] + ["Ana Souza"] * again
+    signature = one(SCHOOLS, np.array(now, dtype=object), "category")
+    assert signature is not None
+    assert (signature.kind, signature.share) == ("unseen", 1)
+    assert signature.detail == {"levels": shown}
+
+
+def test_many_rows_of_one_entity_do_not_make_its_name_a_level() -> None:
+    now = np.array([f"Maria {n}" for n in range(50)] * 10, dtype=object)
+    signature = one(SCHOOLS, now, "category", entities=50)
+    assert signature is not None
+    assert signature.detail == {"levels": []}
 
 
 def test_new_levels_of_few_rows_are_no_bug() -> None:
