@@ -1,6 +1,6 @@
 """One pass over a window: all that the drift report keeps of the rows, in constant memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from monitoring.reference.profile import ReferenceProfile
 Counts = NDArray[np.int64]
 
 SAMPLED = 20_000  # rows kept as they are, to look at what changed in them
+WAITING = 8  # batches whose scores are counted at once, which costs a third less
 HOUR = 3_600_000_000  # in microseconds
 HOURS_A_DAY = 24
 
@@ -39,7 +40,8 @@ class Census:
     ) -> None:
         self.bucket_hours = bucket_hours
         self.rows = 0
-        self.scores = ScoreCounts.of(np.empty(0), threshold=threshold)
+        self._scores = ScoreCounts.of(np.empty(0), threshold=threshold)
+        self._waiting: list[NDArray[np.float64]] = []
         self.buckets: dict[int, Bucket] = {}
         self.entities: dict[int, DistinctEntities] = {}
         self.sample = RowSample(SAMPLED, seed)
@@ -48,10 +50,18 @@ class Census:
     def add(self, batch: Batch) -> None:
         """Count a batch; a feature without a column counts as all null."""
         self.rows += len(batch)
-        self.scores = self.scores.add(batch.scores)
+        self._waiting.append(batch.scores)
+        if len(self._waiting) >= WAITING:
+            self._count_scores()
         self.sample.add(batch)
         for bucket, rows in _runs(batch.times // (HOUR * self.bucket_hours)):
             self._count(bucket, _take(batch, rows))
+
+    @property
+    def scores(self) -> ScoreCounts:
+        """The scores of all rows so far."""
+        self._count_scores()
+        return self._scores
 
     def days(self) -> dict[int, list[int]]:
         """The buckets of each day (days since 1970), in order."""
@@ -75,6 +85,11 @@ class Census:
         for entities in self.entities.values():
             everyone.merge(entities)
         return min(everyone.count, self.rows)
+
+    def _count_scores(self) -> None:
+        if self._waiting:
+            self._scores = self._scores.add(np.concatenate(self._waiting))
+            self._waiting = []
 
     def _count(self, bucket: int, batch: Batch) -> None:
         day = bucket * self.bucket_hours // HOURS_A_DAY
@@ -100,21 +115,20 @@ class RowSample:
     def __init__(self, size: int, seed: int) -> None:
         self._size = size
         self._random = np.random.default_rng(seed)
-        self._kept: Batch | None = None
-        self._keys: NDArray[np.float64] = np.empty(0)
+        self._parts: list[Batch] = []
+        self._keys: list[NDArray[np.float64]] = []
+        self._limit = 1.0  # a larger key is not among the smallest any more
 
     def add(self, batch: Batch) -> None:
         keys = self._random.random(len(batch))
-        if len(self._keys) >= self._size:
-            chosen = np.flatnonzero(keys < self._keys.max())
-            batch, keys = _take(batch, chosen), keys[chosen]
-        if not len(batch):
+        chosen = np.flatnonzero(keys < self._limit)
+        if not len(chosen):
             return
-        self._kept = _plain(batch) if self._kept is None else _join(self._kept, _plain(batch))
-        self._keys = np.concatenate([self._keys, keys])
-        if len(self._keys) > self._size:
-            chosen = np.sort(np.argpartition(self._keys, self._size)[: self._size])
-            self._kept, self._keys = _take(self._kept, chosen), self._keys[chosen]
+        self._parts.append(_plain(_take(batch, chosen)))
+        self._keys.append(keys[chosen])
+        # Seldom, because putting the parts together is what costs.
+        if sum(map(len, self._parts)) > 2 * self._size:
+            self._shrink()
 
     @property
     def rows(self) -> Batch:
@@ -122,9 +136,19 @@ class RowSample:
 
         Raises ValueError if no row was added.
         """
-        if self._kept is None:
+        if not self._parts:
             raise ValueError("no rows were sampled")
-        return _take(self._kept, np.argsort(self._kept.times, kind="stable"))
+        self._shrink()
+        (kept,) = self._parts
+        return _take(kept, np.argsort(kept.times, kind="stable"))
+
+    def _shrink(self) -> None:
+        kept, keys = _joined(self._parts), np.concatenate(self._keys)
+        if len(keys) > self._size:
+            chosen = np.sort(np.argpartition(keys, self._size)[: self._size])
+            kept, keys = _take(kept, chosen), keys[chosen]
+            self._limit = float(keys.max())
+        self._parts, self._keys = [kept], [keys]
 
 
 def _runs(buckets: NDArray[np.int64]) -> Iterator[tuple[int, slice | NDArray[np.intp]]]:
@@ -162,14 +186,14 @@ def _plain(batch: Batch) -> Batch:
     return Batch(batch.times, batch.scores, batch.flags, batch.entities, columns)
 
 
-def _join(one: Batch, other: Batch) -> Batch:
+def _joined(parts: Sequence[Batch]) -> Batch:
     return Batch(
-        times=np.concatenate([one.times, other.times]),
-        scores=np.concatenate([one.scores, other.scores]),
-        flags=np.concatenate([one.flags, other.flags]),
-        entities=np.concatenate([one.entities, other.entities]),
+        times=np.concatenate([part.times for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        flags=np.concatenate([part.flags for part in parts]),
+        entities=np.concatenate([part.entities for part in parts]),
         columns={
-            name: np.concatenate([np.asarray(values), np.asarray(other.columns[name])])
-            for name, values in one.columns.items()
+            name: np.concatenate([np.asarray(part.columns[name]) for part in parts])
+            for name in parts[0].columns
         },
     )
