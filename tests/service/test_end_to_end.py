@@ -61,7 +61,7 @@ def test_two_thousand_predictions_from_eight_clients_are_the_pipelines_own(home:
         home, "monitoring.drift_report", "--model_version", "v1.0.0", "--last_n_days", "7"
     )
     assert "GREEN" in drift.stdout
-    assert "2000 predictions about 2000 entities" in drift.stdout
+    assert "2000 predictions about 2000 entities" in " ".join(drift.stdout.split())
     written = json.loads(next((home / "reports").glob("drift-v1.0.0-*.json")).read_text())
     assert (written["rows"], written["status"]) == (2000, "green")
 

@@ -173,11 +173,11 @@ def test_a_whole_number_that_no_float_holds_exactly_is_stored_as_the_nearest(
 def test_days_that_fail_are_told_and_the_others_go_on(root: Path, forever: dict[str, str]) -> None:
     for day in ("2026-03-01", "2026-03-02", "2026-03-03"):
         write(root, day, record(int(day[-1]), ts=f"{day}T12:00:00Z"))
-    (root / "dt=2026-03-01" / "nobody-appends-to-a-folder.jsonl").mkdir()
+    (root / "dt=2026-03-01" / "a-folder.0.sealed").mkdir()
     done = run(root, "--json", **forever)
     assert done.returncode == 1
     assert done.stderr.startswith("error: 2026-03-01: ")
-    assert "nobody-appends-to-a-folder.jsonl" in done.stderr
+    assert "a-folder.0.sealed" in done.stderr
     assert done.stderr.count("\n") == 1
     told = json.loads(done.stdout)
     assert [one["day"] for one in told["days"]] == ["2026-03-02", "2026-03-03"]
