@@ -69,12 +69,20 @@ def push(document: Document, url: str) -> None:
         push_to_gateway(url, JOB, _registry(document), grouping_key=grouping, timeout=_SECONDS)
     except HTTPError as error:
         said = error.read(200).decode(errors="replace").strip().replace("\n", " ")
-        raise PushError(f"Pushgateway {url} refused the metrics: {error.code} {said}") from error
+        where = _named(url)
+        raise PushError(f"Pushgateway {where} refused the metrics: {error.code} {said}") from error
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise PushError(
-            f"Pushgateway {url} cannot be reached ({reason}); the report is written, push again"
+            f"Pushgateway {_named(url)} cannot be reached ({reason}); "
+            "the report is written, push again"
         ) from error
+
+
+def _named(url: str) -> str:
+    """The URL without a name and password that may stand in it."""
+    scheme, _, rest = url.rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
 
 
 def _registry(document: Document) -> CollectorRegistry:

@@ -99,6 +99,13 @@ def test_both_reports_may_lie_in_one_folder(tmp_path: Path) -> None:
         assert helps[0][name] == helps[1][name]
 
 
+def test_a_password_in_the_address_is_not_repeated() -> None:
+    with pytest.raises(PushError) as refused:
+        push(drift(), "http://maria:secret@127.0.0.1:9")
+    assert "secret" not in str(refused.value)
+    assert "http://127.0.0.1:9" in str(refused.value)
+
+
 def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "drift.prom"
     textfile(drift(), path)
