@@ -18,6 +18,7 @@ from monitoring.performance.analysis import Standard, analyse
 from monitoring.performance.label_checks import Arrivals
 from monitoring.performance.outcomes import KnownLabels, join
 from monitoring.reports import NotEnoughDataError, Span
+from monitoring.times import micros
 from registry import configuration, flags, store, terminal
 from registry.configuration import PerformanceSettings
 from registry.errors import IntegrityError, RegistryError
@@ -72,7 +73,7 @@ def run(
         )
     since = (current["observed_at"] >= window.start).to_numpy(dtype=np.bool_)
     arrivals = Arrivals(
-        now=int(now.timestamp() * 1e6),
+        now=micros(now),
         delay_days=settings.label_delay_days,
         **_training(state, monitored.model, subject),
         labels=int(np.count_nonzero(since | joined.met)),

@@ -4,11 +4,9 @@ Whoever moves the pointer holds the lock, appends to the history only after the 
 first repairs what a crash between the two left out. `generation` only grows.
 """
 
-import fcntl
 import getpass
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from registry import history
-from registry.errors import IntegrityError, MovedError, UnknownVersionError, UsageError
-from registry.state import State, replace_file
+from registry.errors import IntegrityError, UnknownVersionError, UsageError
+from registry.state import State, exclusive, replace_file
 from registry.versions import Version, check_model_name
 
 _LOCK_SECONDS = 10.0
@@ -94,21 +92,9 @@ def lock(state: State) -> Iterator[None]:
     Raises:
         MovedError: someone else held it for more than ten seconds.
     """
-    state.registry.mkdir(parents=True, exist_ok=True)
-    handle = os.open(state.registry / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise MovedError("another registry command holds the lock; try again") from None
-                time.sleep(0.01)
+    busy = "another registry command holds the lock; try again"
+    with exclusive(state.registry / ".lock", busy=busy, seconds=_LOCK_SECONDS):
         yield
-    finally:
-        os.close(handle)
 
 
 def move(

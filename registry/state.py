@@ -1,11 +1,15 @@
 """Where everything lives under BENTOML_HOME, and the one way in which a small file is replaced."""
 
+import fcntl
 import os
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.errors import UsageError
+from registry.errors import MovedError, UsageError
 
 BENTO_NAME = "datathon-api"
 PROJECT = Path(__file__).resolve().parent.parent
@@ -65,6 +69,30 @@ class State:
     @property
     def reports(self) -> Path:
         return self.home / "reports"
+
+
+@contextmanager
+def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:
+    """Hold the lock file `path` against other processes, on this and other hosts.
+
+    Raises:
+        MovedError: someone else held it for longer than `seconds`; `busy` says what they do.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise MovedError(busy) from None
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(handle)
 
 
 def replace_file(path: Path, content: bytes) -> None:

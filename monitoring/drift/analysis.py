@@ -10,15 +10,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from monitoring.drift import multivariate
 from monitoring.drift.causes import Cause, signatures, trace
 from monitoring.drift.census import HOUR, HOURS_A_DAY, Census
 from monitoring.drift.comparison import ALARMS, DriftReport, Status, judge, overall
 from monitoring.drift.explanation import Explained, explain
-from monitoring.log.reading import NOBODY, Batch, Query
+from monitoring.log.reading import Batch, Query, entity_codes
 from monitoring.performance import cbpe
 from monitoring.performance.calibrator import CalibrationReference
 from monitoring.performance.evaluation import Estimate
@@ -71,11 +68,12 @@ def analyse(
         census.add(batch)
     if census.rows == 0:
         return None
-    report = judge(subject.reference, _totals(census), census.entity_count(), limits)
+    sample = census.sample.rows
+    report = judge(subject.reference, census.totals(census.buckets), census.entity_count(), limits)
     causes: list[Cause] = []
     joint = None
     if report.entities >= limits.min_rows:
-        found = signatures(subject.reference, subject.schema, census, report)
+        found = signatures(subject.reference, subject.schema, census, sample, report)
         causes = trace(
             subject.reference,
             census,
@@ -84,8 +82,8 @@ def analyse(
             lambda names: read(Query(subject.version, start, end, names, ids=True)),
         )
         report = report.at_least_yellow({cause.feature for cause in causes})
-        causes = _ranked(subject, census, report, causes)
-        joint = _together(subject, census, report, limits)
+        causes = _ranked(subject, sample, report, causes)
+        joint = _together(subject, sample, report, limits)
     status = report.status
     if joint is not None and joint["status"] in ALARMS:
         status = overall(joint["status"], [report.status])
@@ -103,14 +101,6 @@ def analyse(
     }
 
 
-def _totals(census: Census) -> list[NDArray[np.int64]]:
-    buckets = list(census.buckets.values())
-    return [
-        np.sum([bucket.counts[position] for bucket in buckets], axis=0)
-        for position in range(len(buckets[0].counts))
-    ]
-
-
 def _limits(limits: DriftLimits) -> dict[str, float]:
     return {name: getattr(limits, name) for name in ("yellow", "red", "max_q", "min_rows")}
 
@@ -118,13 +108,11 @@ def _limits(limits: DriftLimits) -> dict[str, float]:
 def _days(subject: Subject, census: Census, limits: DriftLimits) -> list[dict[str, Any]]:
     """Each day with rows, judged by itself."""
     days = []
-    for day, numbers in census.days().items():
-        buckets = [census.buckets[number] for number in numbers]
-        totals = [np.sum(parts, axis=0) for parts in zip(*(b.counts for b in buckets), strict=True)]
-        rows = sum(bucket.rows for bucket in buckets)
-        report = judge(subject.reference, totals, min(census.entities[day].count, rows), limits)
+    for day, buckets in census.days().items():
+        totals = census.totals(buckets)
+        entities = min(census.entities[day].count, int(totals[-1].sum()))
+        report = judge(subject.reference, totals, entities, limits)
         drifts = (report.score, *report.features)
-        names = ["score", *(drift.name for drift in report.features)]
         days.append(
             {
                 "day": datetime.fromtimestamp(day * HOURS_A_DAY * HOUR / 1e6, UTC)
@@ -133,16 +121,16 @@ def _days(subject: Subject, census: Census, limits: DriftLimits) -> list[dict[st
                 "rows": report.rows,
                 "entities": report.entities,
                 "status": report.status,
-                "psi": {name: drift.psi for name, drift in zip(names, drifts, strict=True)},
-                "noise": {name: drift.noise for name, drift in zip(names, drifts, strict=True)},
-                "statuses": {name: drift.status for name, drift in zip(names, drifts, strict=True)},
+                "psi": {drift.name: drift.psi for drift in drifts},
+                "noise": {drift.name: drift.noise for drift in drifts},
+                "statuses": {drift.name: drift.status for drift in drifts},
             }
         )
     return days
 
 
 def _ranked(
-    subject: Subject, census: Census, report: DriftReport, causes: list[Cause]
+    subject: Subject, sample: Batch, report: DriftReport, causes: list[Cause]
 ) -> list[Cause]:
     """With each one's effect on the score, the largest first."""
     if not causes:
@@ -151,22 +139,20 @@ def _ranked(
     effects: Mapping[str, Explained] = {}
     # A verdict must not be lost because the model cannot be loaded any more.
     with suppress(RegistryError):
-        version, rows = subject.load(), census.sample.rows
-        effects = explain(version, subject.reference, rows.columns, names, seed=SEED)
+        effects = explain(subject.load(), subject.reference, sample.columns, names, seed=SEED)
     psi = {drift.name: drift.psi for drift in report.features}
     explained = [cause.explained(effects.get(cause.feature)) for cause in causes]
     return sorted(explained, key=lambda c: (-(c.score_moved or 0.0), -psi[c.feature]))
 
 
 def _together(
-    subject: Subject, census: Census, report: DriftReport, limits: DriftLimits
+    subject: Subject, sample: Batch, report: DriftReport, limits: DriftLimits
 ) -> dict[str, Any] | None:
     """Whether all features taken together tell the window from the reference."""
     if subject.coded is None:
         return None
-    rows = census.sample.rows
     found = multivariate.tell_apart(
-        subject.reference, subject.coded, rows.columns, _codes(rows), seed=SEED
+        subject.reference, subject.coded, sample.columns, entity_codes(sample.entities), seed=SEED
     )
     status = multivariate.status(found, entities=report.entities, min_rows=limits.min_rows)
     return {
@@ -176,14 +162,6 @@ def _together(
         "window_rows": found.window_rows,
         "leading": list(found.leading),
     }
-
-
-def _codes(rows: Batch) -> NDArray[np.int64]:
-    """A code for whom each row is about, shape (rows,); a row without an entity is its own."""
-    _, codes = np.unique(rows.entities, return_inverse=True)
-    alone = rows.entities == NOBODY
-    codes[alone] = len(codes) + np.arange(np.count_nonzero(alone))
-    return codes.astype(np.int64)
 
 
 def _score_shift(subject: Subject, census: Census) -> dict[str, float | None]:

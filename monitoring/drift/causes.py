@@ -58,16 +58,20 @@ class _Sightings:
 
 
 def signatures(
-    reference: ReferenceProfile, schema: Schema, census: Census, report: DriftReport
+    reference: ReferenceProfile,
+    schema: Schema,
+    census: Census,
+    sample: Batch,
+    report: DriftReport,
 ) -> tuple[Signature, ...]:
-    """The data bugs that the sampled rows show, at most one a feature.
+    """The data bugs that the sampled rows (in the order of time) show, at most one a feature.
 
     A bug that starts in mid-window is looked for in the rows since then: the whole window is
     searched, what follows the onset of each feature that drifted, and what follows the begin of
     each of the last days, because a bug of a few hours moves no histogram of a week. A day by
     itself has its own weather, so there only what hardly ever occurred before is a bug.
     """
-    search = _Search(reference, schema, census.sample.rows, report.rows / report.entities)
+    search = _Search(reference, schema, sample, report.rows / report.entities)
     found: dict[str, Signature] = {}
     for start in _starts(reference, census, report):
         for signature in search.since(census.moment(start)):

@@ -1,6 +1,6 @@
 """One pass over a window: all that the drift report keeps of the rows, in constant memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,11 @@ class Census:
         for bucket in sorted(self.buckets):
             found.setdefault(bucket * self.bucket_hours // HOURS_A_DAY, []).append(bucket)
         return found
+
+    def totals(self, buckets: Iterable[int]) -> list[Counts]:
+        """The counts of some buckets, one at least, added up: in the order of a bucket's."""
+        parts = zip(*(self.buckets[bucket].counts for bucket in buckets), strict=True)
+        return [np.sum(part, axis=0) for part in parts]
 
     def moment(self, bucket: int) -> int:
         """When a bucket begins, in microseconds since 1970."""

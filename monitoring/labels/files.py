@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monitoring.labels.tables import READERS, BadTableError, Reader, Table, normal, row_words
+from monitoring.times import EPOCH, micros
 from registry.configuration import ModelSettings
 from registry.errors import UsageError
 from registry.validation import LATEST_PERIOD
 
 _T = TypeVar("_T")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _LATEST = timedelta(days=1)  # beyond now: clocks differ, and so do days
 _NULLS = {"", "na", "n/a", "nan", "null", "none"}
 # With the words that a Brazilian Excel writes into a CSV.
@@ -233,9 +232,9 @@ def _times(latest: datetime, *, day_first: bool) -> Callable[[Any], int | None]:
         moment = _moment(cell, day_first=day_first)
         if moment > latest:
             raise BadTableError("a time that is not in the future")
-        if moment < _EPOCH:
+        if moment < EPOCH:
             raise BadTableError("a time from 1970 on")
-        return (moment - _EPOCH) // _MICROSECOND
+        return micros(moment)
 
     return read
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, get_args
 
@@ -19,6 +19,7 @@ from monitoring.labels.files import LabelFileError, LabelRow
 from monitoring.labels.merge import Fresh, Verdict
 from monitoring.labels.store import Entry, Key, LabelStore
 from monitoring.log.writing import SECRET_VARIABLE, EntityKeys
+from monitoring.times import micros
 from registry import configuration
 from registry.errors import UsageError
 from registry.state import State, replace_file
@@ -28,8 +29,6 @@ Steps: TypeAlias = Callable[[str, float], None]
 
 _SOURCE_DIGITS = 12
 _LISTED = 100  # the report has all
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Orphan(NamedTuple):
@@ -126,7 +125,7 @@ def _keyed(rows: Sequence[LabelRow], keys: EntityKeys, now: datetime) -> list[Fr
             f"{SECRET_VARIABLE} is not set: rows without a prediction_id are found by the key that "
             "the service makes of the entity_id under that secret; set the same one here"
         )
-    default = (now - _EPOCH) // _MICROSECOND
+    default = micros(now)
     return [
         Fresh(
             row.row,

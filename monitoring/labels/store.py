@@ -7,10 +7,7 @@ A label is about a prediction, or about an entity (by its key, never its id) in 
 that counts is the one observed last; of those observed at the same time, the one imported last.
 """
 
-import fcntl
 import io
-import os
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,8 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from registry.errors import IntegrityError, MovedError
-from registry.state import replace_file
+from registry.errors import IntegrityError
+from registry.state import exclusive, replace_file
 
 PeriodRule: TypeAlias = Literal["year", "month", "day"]
 Status: TypeAlias = Literal["label", "conflict"]
@@ -151,25 +148,11 @@ class LabelStore:
         Raises:
             MovedError: someone else held it for more than ten seconds.
         """
-        self._root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            deadline = time.monotonic() + _LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise MovedError(
-                            "another import is writing labels; try again when it is done"
-                        ) from None
-                    time.sleep(0.01)
+        busy = "another import is writing labels; try again when it is done"
+        with exclusive(self._root / ".lock", busy=busy, seconds=_LOCK_SECONDS):
             for left in self._root.glob(".*.parquet.*"):  # by an import that was killed
                 left.unlink()
             yield
-        finally:
-            os.close(handle)
 
     def _table(self) -> pa.Table:
         tables = [_SCHEMA.empty_table(), *map(_read, sorted(self._root.glob("*.parquet")))]

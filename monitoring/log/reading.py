@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -19,12 +19,19 @@ from monitoring.log.arrow_columns import column, entity_bits, first_bits, number
 from monitoring.log.records import LogRecord, SeenIds, fits, parse
 from monitoring.log.tables import ROW_GROUP, feature_column
 from monitoring.reference.bins import Coded, Column
+from monitoring.times import micros
 from registry.schema import Schema
 
 NOBODY = np.uint64(0)
 _LINES = 8_192
-_MICROSECOND = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def entity_codes(entities: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """A code for whom each row is about, shape (rows,); a row without an entity is its own."""
+    known, codes = np.unique(entities, return_inverse=True)
+    alone = entities == NOBODY
+    codes[alone] = len(known) + np.arange(np.count_nonzero(alone))
+    return codes.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -116,7 +123,7 @@ class LogReader:
             IntegrityError: a compacted file is damaged.
         """
         self.tallies = Tallies()
-        span = _Span(_micros(query.start), _micros(query.end))
+        span = _Span(micros(query.start), micros(query.end))
         first, last = query.start.astimezone(UTC).date(), query.end.astimezone(UTC).date()
         for day, folder in log_files.days(self._root).items():
             if first <= day <= last:
@@ -261,7 +268,3 @@ def _rows_within(parquet: pq.ParquetFile, span: _Span) -> int:
 
 def _micros_of(rows: pa.RecordBatch) -> NDArray[np.int64]:
     return raw(rows.column("ts").cast(pa.int64()))
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND

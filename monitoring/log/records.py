@@ -4,7 +4,7 @@ Reading and compaction decide here alike what a usable line is.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -13,12 +13,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from monitoring.times import micros
 from registry.errors import UsageError
 from registry.schema import FeatureType
 from registry.versions import Version
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _LARGEST = 2**63
 _NULL = type(None)
 
@@ -98,7 +97,7 @@ def _micros(text: Any) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MICROSECOND
+    return micros(moment)
 
 
 @lru_cache(maxsize=1024)

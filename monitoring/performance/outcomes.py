@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.labels.store import CurrentLabels, PeriodRule, period_of
-from monitoring.log.reading import NOBODY, Batch
+from monitoring.log.reading import Batch, entity_codes
 from monitoring.reference.bins import Coded
 
 UNKNOWN = -1
@@ -126,7 +126,7 @@ def join(batches: Iterable[Batch], known: KnownLabels, rule: PeriodRule) -> Join
         times=_joined([part.times for part in parts], np.int64),
         scores=_joined([part.scores for part in parts], np.float64),
         flags=_joined([part.flags for part in parts], np.bool_),
-        entities=_codes(_joined([part.entities for part in parts], np.uint64)),
+        entities=entity_codes(_joined([part.entities for part in parts], np.uint64)),
         labels=values[chosen],
         observed=np.append(known.observed, 0)[chosen],
         revised=np.append(known.revised, False)[chosen],
@@ -168,11 +168,3 @@ def _levels_joined(parts: Sequence[Batch], name: str) -> Coded:
         common = [levels.setdefault(level, len(levels)) for level in column.levels]
         codes.append(np.array([*common, -1], dtype=np.int32)[column.codes])
     return Coded(np.concatenate(codes), tuple(levels))
-
-
-def _codes(entities: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """0, 1, … for whom each row is about; a row without an entity is its own."""
-    known, codes = np.unique(entities, return_inverse=True)
-    alone = entities == NOBODY
-    codes[alone] = len(known) + np.arange(np.count_nonzero(alone))
-    return np.asarray(codes, dtype=np.intp)
