@@ -8,12 +8,9 @@ Exit code: 0 measured, 1 something failed, 2 usage.
 
 import argparse
 import json
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import FrameType
 
 import numpy as np
 from rich.console import Console
@@ -25,11 +22,8 @@ from benchmarks import (
     alarms_results,
     alarms_streams,
     others,
+    running,
 )
-from benchmarks.drift_measure import CommandError
-from benchmarks.errors import BenchmarkError
-from registry.errors import RegistryError
-from training.errors import TrainingError
 
 _QUICK, _QUICK_OTHERS = 4, 2
 _LEAST_WIDTH = 130
@@ -45,16 +39,7 @@ _CAPTION = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with TemporaryDirectory(prefix="datathon-bench-") as folder:
-            return _bench(options, Path(folder))
-    except (BenchmarkError, CommandError, RegistryError, TrainingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; nothing was kept", file=sys.stderr)
-        return 130
+    return running.run(lambda folder: _bench(options, folder))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,10 +62,6 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _bench(options: argparse.Namespace, folder: Path) -> int:

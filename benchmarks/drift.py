@@ -9,25 +9,20 @@ Exit code: 0 measured, 1 something failed, 2 usage.
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import FrameType
 
 from rich.console import Console
 
-from benchmarks import drift_data, drift_results, drift_version, others
-from benchmarks.drift_measure import CommandError, Usage, measured
+from benchmarks import drift_data, drift_results, drift_version, others, running
+from benchmarks.drift_measure import Usage, measured
 from benchmarks.drift_results import DECODE, OURS, Measurement
 from benchmarks.drift_version import Registered
 from benchmarks.errors import BenchmarkError
-from registry.errors import RegistryError
 from registry.state import PROJECT
-from training.errors import TrainingError
 
 _QUICK_ROWS = 50_000
 _REPORTS = (0, 10, 20)  # exit codes of a report that was made
@@ -55,16 +50,7 @@ class _File:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with TemporaryDirectory(prefix="datathon-bench-") as folder:
-            return _bench(options, Path(folder))
-    except (BenchmarkError, CommandError, RegistryError, TrainingError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; nothing was kept", file=sys.stderr)
-        return 130
+    return running.run(lambda folder: _bench(options, folder))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,10 +77,6 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
     return int(text)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _bench(options: argparse.Namespace, folder: Path) -> int:

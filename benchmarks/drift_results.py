@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.drift_measure import Usage
+from benchmarks.ratios import Ratio
 
 DECODE, OURS = "decode only", "datathon-api"
 MOST_CPU, MOST_RSS_MB = 2.0, 300.0
@@ -24,23 +25,15 @@ class Measurement:
     usage: Usage
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """CPU of one way divided by that of another, over the rounds."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.low:.2f}–{self.high:.2f})"
-
-
 def ratio(measured: Sequence[Measurement], way: str, to: str, *, rows: int) -> Ratio:
     """CPU seconds of `way` / those of `to` in each round of one file."""
     cpu = {(m.way, m.round): m.usage.cpu_seconds for m in measured if m.rows == rows}
     ratios = [cpu[way, number] / cpu[to, number] for name, number in cpu if name == way]
-    return Ratio(median(ratios), min(ratios), max(ratios))
+    return Ratio.of(ratios)
+
+
+def _spread(cpu: Ratio) -> str:
+    return f"{cpu.median:.2f} ({cpu.low:.2f}–{cpu.high:.2f})"
 
 
 def table(measured: Sequence[Measurement], *, title: str, caption: str) -> Table:
@@ -61,7 +54,7 @@ def table(measured: Sequence[Measurement], *, title: str, caption: str) -> Table
                 f"{median(u.cpu_seconds for u in mine):,.2f}",
                 f"{median(u.seconds for u in mine):,.2f}",
                 f"{max(u.rss_mb for u in mine):,.0f}",
-                *(str(ratio(of_size, way, to, rows=rows)) for to in (DECODE, OURS)),
+                *(_spread(ratio(of_size, way, to, rows=rows)) for to in (DECODE, OURS)),
                 style="bold" if way == OURS else None,
                 end_section=position == len(ways) - 1,
             )

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.load import Load
+from benchmarks.ratios import Ratio
 from benchmarks.servers import OURS, THEIRS
 
 
@@ -54,18 +55,6 @@ METRICS: dict[str, Callable[[Measurement], float]] = {
 }
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Ours divided by theirs over the rounds."""
-
-    median: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f}\n{self.low:.2f}–{self.high:.2f}"
-
-
 def ratio(measured: Sequence[Measurement], metric: str) -> Ratio | None:
     """Ours / theirs of one case in each round; None where a service answered nothing."""
     value = METRICS[metric]
@@ -75,7 +64,11 @@ def ratio(measured: Sequence[Measurement], metric: str) -> Ratio | None:
     }
     rounds = both[OURS].keys() & both[THEIRS].keys()
     ratios = [both[OURS][number] / both[THEIRS][number] for number in rounds]
-    return Ratio(median(ratios), min(ratios), max(ratios)) if ratios else None
+    return Ratio.of(ratios) if ratios else None
+
+
+def _stacked(found: Ratio | None) -> str:
+    return f"{found.median:.2f}\n{found.low:.2f}–{found.high:.2f}" if found else "–"
 
 
 def table(measured: Sequence[Measurement], *, title: str, caption: str) -> Table:
@@ -93,7 +86,7 @@ def table(measured: Sequence[Measurement], *, title: str, caption: str) -> Table
             failed = sum(m.load.failed for m in mine)
             first = case.name if service == OURS else ""
             shown.add_row(first, service, *medians, f"[red]{failed}[/]" if failed else "0")
-        ratios = [str(ratio(of_case, metric) or "–") for metric in METRICS]
+        ratios = [_stacked(ratio(of_case, metric)) for metric in METRICS]
         shown.add_row("", "ratio", *ratios, style="bold", end_section=True)
     return shown
 

@@ -9,29 +9,24 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks import home, results
+from benchmarks import home, results, running
 from benchmarks.bodies import compare
 from benchmarks.bodies import make as make_bodies
-from benchmarks.errors import BenchmarkError
 from benchmarks.load import Generator, Load
 from benchmarks.processes import cpu_seconds, settle
 from benchmarks.results import Case, Measurement
 from benchmarks.servers import OURS, THEIRS, Server, started
 from registry import pointer
-from registry.errors import RegistryError
 from registry.state import State
 
 CASES = (Case(1, 1), Case(1, 16), Case(1, 64), Case(1000, 4))
@@ -51,15 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if shutil.which(tool) is None:
             print(f"error: {tool} is not installed: apt-get install {package}", file=sys.stderr)
             return 2
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with TemporaryDirectory(prefix="datathon-bench-") as folder:
-            return _bench(options, Path(folder))
-    except (BenchmarkError, RegistryError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return running.run(lambda folder: _bench(options, folder))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,10 +65,6 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def _bench(options: argparse.Namespace, folder: Path) -> int:
     rounds, seconds = (1, 1) if options.quick else (options.rounds, options.seconds)
     where = folder / "home"
@@ -89,9 +72,9 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
     cores = sorted(os.sched_getaffinity(0))
     server_core, wrk_core = cores[0], cores[min(1, len(cores) - 1)]
     generator = Generator(folder, wrk_core)
-    with ExitStack() as running:
+    with ExitStack() as stack:
         servers = [
-            running.enter_context(started(name, state, core=server_core)) for name in (OURS, THEIRS)
+            stack.enter_context(started(name, state, core=server_core)) for name in (OURS, THEIRS)
         ]
         for rows, count in _BODIES.items():
             bodies = make_bodies(rows, count)

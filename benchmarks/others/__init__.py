@@ -1,6 +1,7 @@
 """The tools that drift monitoring is compared with, each in an environment of its own.
 
-A script `with_NAME.py` reads tasks and writes an answer each, both as one JSON list. A task is
+`run.py` reads tasks, has a script `with_NAME.py` compare each, and writes an answer each, both as
+one JSON list. A task is
 {"reference", "window": Parquet files, "numeric", "categorical": columns, "way": how the tool is
 used}, for the way "recall" with a "floor" too; its answer {column: {"value", "alarm", "by"}}, or
 {"error": why} where the tool could not compare. The scripts import nothing of ours.
@@ -27,12 +28,12 @@ class Tool:
 
     def command(self, tasks: Path, answers: Path) -> list[str | Path]:
         """What reads the tasks and writes the answers."""
-        return [_python(self.environment), _HERE / self.script, tasks, answers]
+        return [_python(self.environment), _HERE / "run.py", self.script, tasks, answers]
 
 
-EVIDENTLY = Tool("Evidently", "evidently", "with_evidently.py")
-NANNYML = Tool("NannyML", "nannyml", "with_nannyml.py")
-FEATURE_ENGINE = Tool("feature-engine", "feature-engine", "with_feature_engine.py")
+EVIDENTLY = Tool("Evidently", "evidently", "with_evidently")
+NANNYML = Tool("NannyML", "nannyml", "with_nannyml")
+FEATURE_ENGINE = Tool("feature-engine", "feature-engine", "with_feature_engine")
 TOOLS = (EVIDENTLY, NANNYML, FEATURE_ENGINE)
 
 

@@ -3,11 +3,8 @@
 Run by `python with_evidently.py TASKS.json ANSWERS.json` (see benchmarks/others/__init__.py).
 """
 
-import json
 import os
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
 os.environ["ITERATIVE_DO_NOT_TRACK"] = "1"  # read when Evidently is imported
@@ -62,14 +59,6 @@ def recall(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {"recall": {"value": float(value), "alarm": "FAIL" in str(status), "by": "test"}}
 
 
-def answer(task: dict[str, Any]) -> dict[str, Any]:
-    """The verdicts, or why there are none: the tool refuses what it cannot compare."""
-    try:
-        return recall(task) if task["way"] == "recall" else verdicts(task)
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-
-
-if __name__ == "__main__":
-    tasks = json.loads(Path(sys.argv[1]).read_text())
-    Path(sys.argv[2]).write_text(json.dumps([answer(task) for task in tasks]))
+def compare(task: dict[str, Any]) -> dict[str, Any]:
+    """The verdicts on one task."""
+    return recall(task) if task["way"] == "recall" else verdicts(task)

@@ -3,9 +3,6 @@
 Run by `python with_feature_engine.py TASKS.json ANSWERS.json` (see benchmarks/others/__init__.py).
 """
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +11,7 @@ from feature_engine.selection import DropHighPSIFeatures  # type: ignore[import-
 SIDE = "is_window"
 
 
-def verdicts(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def compare(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Of each column: its PSI, and whether it is above feature-engine's threshold (0.25).
 
     Its defaults, but for nulls, which it refuses unless it is told to ignore them.
@@ -39,16 +36,3 @@ def verdicts(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
         }
         for column in columns
     }
-
-
-def answer(task: dict[str, Any]) -> dict[str, Any]:
-    """The verdicts, or why there are none: the tool refuses what it cannot compare."""
-    try:
-        return verdicts(task)
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-
-
-if __name__ == "__main__":
-    tasks = json.loads(Path(sys.argv[1]).read_text())
-    Path(sys.argv[2]).write_text(json.dumps([answer(task) for task in tasks]))

@@ -3,10 +3,7 @@
 Run by `python with_nannyml.py TASKS.json ANSWERS.json` (see benchmarks/others/__init__.py).
 """
 
-import json
 import os
-import sys
-from pathlib import Path
 from typing import Any
 
 os.environ["NML_DISABLE_USAGE_LOGGING"] = "1"  # read when NannyML is imported
@@ -68,14 +65,6 @@ def recall(task: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def answer(task: dict[str, Any]) -> dict[str, Any]:
-    """The verdicts, or why there are none: the tool refuses what it cannot compare."""
-    try:
-        return recall(task) if task["way"] == "recall" else verdicts(task)
-    except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-
-
-if __name__ == "__main__":
-    tasks = json.loads(Path(sys.argv[1]).read_text())
-    Path(sys.argv[2]).write_text(json.dumps([answer(task) for task in tasks]))
+def compare(task: dict[str, Any]) -> dict[str, Any]:
+    """The verdicts on one task."""
+    return recall(task) if task["way"] == "recall" else verdicts(task)

@@ -14,8 +14,9 @@ import pytest
 
 from benchmarks import drift, drift_data, others
 from benchmarks.drift_measure import CommandError, Usage, measured
-from benchmarks.drift_results import DECODE, OURS, Measurement, Ratio, ratio, verdict
+from benchmarks.drift_results import DECODE, OURS, Measurement, ratio, verdict
 from benchmarks.errors import BenchmarkError
+from benchmarks.ratios import Ratio
 from monitoring.log.records import parse
 from monitoring.log.tables import ROW_GROUP, PartTable
 from registry.state import PROJECT

@@ -3,7 +3,8 @@
 import math
 
 from benchmarks.load import Load
-from benchmarks.results import Case, Measurement, Ratio, ratio
+from benchmarks.ratios import Ratio
+from benchmarks.results import Case, Measurement, ratio
 from benchmarks.servers import OURS, THEIRS
 
 CASE = Case(rows=10, connections=4)
