@@ -1,92 +1,27 @@
 """`python -m monitoring.labels` with real files, over a log written by hand and over a real one."""
 
-import fcntl
-import hashlib
-import hmac
 import json
-import os
-import resource
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import openpyxl  # type: ignore[import-untyped]
 import pandas as pd
 import pytest
 
 from monitoring.labels.__main__ import main
 from monitoring.labels.store import LabelStore
-from tests.server import PROJECT, Server, command, environment, wait_for
-
-SECRET = "segredo"
-CPF = "529.982.247-25"
-PREDICTIONS = [f"{n:024x}-0" for n in range(6)]
-COLUMNS = ["prediction_id", "label", "observed_at"]
-
-
-def key_of(entity: str) -> str:
-    return hmac.new(SECRET.encode(), entity.encode(), hashlib.sha256).hexdigest()[:32]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A log of six rows: pupils 0001 to 0006, three of 2024 as they say, three that do not say."""
-    folder = tmp_path / "home" / "inference_log" / "dt=2026-03-01"
-    folder.mkdir(parents=True)
-    with (folder / "host-1-1.jsonl").open("w") as log:
-        for n, prediction in enumerate(PREDICTIONS):
-            record = {
-                "prediction_id": prediction,
-                "request_id": "r",
-                "ts": "2026-03-01T12:00:00.000000Z",
-                "model_version": "v1.0.0",
-                "schema": "0" * 12,
-                "features": {"ieg": 7.0},
-                "risk_score": 0.5,
-                "risk_label": 1,
-                "entity": key_of(f"000{n + 1}"),
-                **({"period": 2024} if n < 3 else {}),
-            }
-            log.write(json.dumps(record) + "\n")
-    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DATATHON_ENTITY_SECRET", SECRET)
-    return tmp_path / "home"
-
-
-def write(path: Path, header: list[str], rows: list[list[Any]]) -> Path:
-    """A file as its kind of program writes it."""
-    if path.suffix == ".xlsx":
-        book = openpyxl.Workbook()
-        for row in (header, *rows):
-            book.active.append(row)
-        book.save(path)
-    elif path.suffix == ".parquet":
-        pd.DataFrame(rows, columns=header).to_parquet(path, index=False)
-    else:
-        pd.DataFrame(rows, columns=header).to_csv(path, index=False)
-    return path
-
-
-def told(capsys: pytest.CaptureFixture[str], *arguments: Any) -> dict[str, Any]:
-    assert main([*map(str, arguments), "--json"]) == 0
-    facts: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return facts
-
-
-def counted(facts: dict[str, Any]) -> dict[str, int]:
-    words = ("new", "revised", "older", "known", "duplicate", "conflict", "unknown", "orphans")
-    return {word: facts[word] for word in words if facts[word]}
-
-
-def snapshot(home: Path) -> dict[str, bytes]:
-    """Every file but the locks, which are empty."""
-    files = (path for path in home.rglob("*") if path.is_file())
-    return {str(path): content for path in files if (content := path.read_bytes())}
+from tests.monitoring.labels.given import (
+    COLUMNS,
+    PREDICTIONS,
+    SECRET,
+    counted,
+    key_of,
+    snapshot,
+    told,
+    write,
+)
+from tests.server import Server, command, wait_for
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".xlsx"])
@@ -250,225 +185,6 @@ def test_list_counts_and_orphans_match_once_the_log_has_their_rows(
     first = log.read_text().splitlines()[0]
     log.write_text(log.read_text() + first.replace(PREDICTIONS[0], "later-0") + "\n")
     assert told(capsys, "list")["orphans"] == 0
-
-
-BAD: dict[str, tuple[list[str], list[list[Any]], str]] = {
-    "a label of 2": (
-        COLUMNS,
-        [[PREDICTIONS[0], 1, None], [CPF, 2, None]],
-        "label, row 3: expected",
-    ),
-    "a label in words": (COLUMNS, [[PREDICTIONS[0], CPF, None]], "label, row 2: expected 0, 1"),
-    "no label column": (["prediction_id", CPF], [["a", 1]], "no column label or em_risco in"),
-    "no key column": (["label"], [[1]], "no column prediction_id, and no column"),
-    "no period column": (["entity_id", "label"], [[CPF, 1]], "no column period or ano"),
-    "two label columns": (["prediction_id", "label", "em_risco"], [["a", 1, 1]], "keep one"),
-    "a row without a key": (COLUMNS, [["a", 1, None], [None, 1, None]], "key, row 3: expected"),
-    "an entity without a period": (
-        ["entity_id", "period", "label"],
-        [[CPF, None, 1]],
-        "key, row 2",
-    ),
-    "a period in words": (["entity_id", "period", "label"], [[CPF, "maio", 1]], "period, row 2"),
-    "a fraction of a period": (
-        ["entity_id", "period", "label"],
-        [[CPF, "2024.5", 1]],
-        "period, row 2",
-    ),
-    "a time in words": (COLUMNS, [["a", 1, CPF]], "observed_at, row 2: expected a time"),
-    "an ambiguous date": (COLUMNS, [["a", 1, "03/04/2026"]], "observed_at, row 2"),
-    "no such day": (COLUMNS, [["a", 1, "2026-02-30"]], "observed_at, row 2"),
-    "a period of thousands of digits": (
-        ["entity_id", "period", "label"],
-        [[CPF, "9" * 5000, 1]],
-        "period, row 2: expected an integer",
-    ),
-    "a period too late": (
-        ["entity_id", "period", "label"],
-        [[CPF, "100000000", 1]],
-        "period, row 2: expected an integer from 0 to 99999999",
-    ),
-    "a prediction without an id": (COLUMNS, [["NA", 1, None]], "key, row 2: expected"),
-    "an entity without an id": (
-        ["entity_id", "period", "label"],
-        [[CPF, 2024, 1], [" null ", 2024, 1]],
-        "key, row 3: expected",
-    ),
-    "a time before there were any": (
-        COLUMNS,
-        [["a", 1, "1969-12-31T23:59:59"]],
-        "observed_at, row 2: expected a time from 1970 on",
-    ),
-    "tomorrow's tomorrow": (
-        COLUMNS,
-        [["a", 1, (datetime.now(UTC) + timedelta(days=2)).isoformat()]],
-        "not in the future",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".xlsx"])
-def test_one_bad_row_refuses_the_file_in_one_line_that_repeats_no_value(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], case: str, suffix: str
-) -> None:
-    header, rows, said = BAD[case]
-    text = [[None if cell is None else str(cell) for cell in row] for row in rows]
-    path = write(tmp_path / f"bad{suffix}", header, text)
-    before = snapshot(home)
-    assert main(["import", str(path)]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"error: {path}: ")
-    assert said in err
-    assert err.count("\n") == 1
-    assert CPF not in err
-    assert snapshot(home) == before
-
-
-def test_many_bad_rows_are_counted_and_the_first_are_named(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write(tmp_path / "bad.csv", COLUMNS, [["a", 7, None]] * 10)
-    assert main(["import", str(path)]) == 2
-    assert "label, rows 2, 3, 4, 5, 6 and 5 more: expected" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("missing.csv", None, "No such file"),
-        ("labels.txt", b"x", "ends in .csv, .parquet or .xlsx"),
-        ("labels.csv", b"", "broken"),
-        ("labels.csv", "prediction_id,label\nJoão,1\n".encode("latin-1"), "not UTF-8"),
-        ("labels.csv", b"prediction_id,label\na,1\nb\n", "row 3: expected 2 cells"),
-        ("labels.csv", b"prediction_id,label\na,1,0\n", "row 2: expected 2 cells"),
-        ("labels.parquet", b"PAR1 torn PAR1", "broken"),
-        ("labels.xlsx", b"PK torn", "broken"),
-    ],
-)
-def test_a_file_that_cannot_be_read_is_refused_in_one_line(
-    home: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-    content: bytes | None,
-    said: str,
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    assert main(["import", str(tmp_path / name)]) == 2
-    err = capsys.readouterr().err
-    assert said in err
-    assert err.count("\n") == 1
-    assert not (home / "labels").exists()
-
-
-def test_a_workbook_of_two_sheets_with_cells_is_refused(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write(tmp_path / "l.xlsx", COLUMNS, [[PREDICTIONS[0], 1, None]])
-    book = openpyxl.load_workbook(path)
-    book.create_sheet("empty")
-    book.save(path)
-    assert main(["import", str(path), "--dry-run"]) == 0
-    book.create_sheet("more").append(["x"])
-    book.save(path)
-    assert main(["import", str(path)]) == 2
-    assert "one sheet" in capsys.readouterr().err
-
-
-def test_labels_by_entity_need_the_secret(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("DATATHON_ENTITY_SECRET")
-    path = write(tmp_path / "l.csv", ["entity_id", "period", "label"], [["0001", 2024, 1]])
-    assert main(["import", str(path)]) == 2
-    assert "DATATHON_ENTITY_SECRET is not set" in capsys.readouterr().err
-    by_id = write(tmp_path / "p.csv", COLUMNS, [[PREDICTIONS[0], 1, None]])
-    assert main(["import", str(by_id)]) == 0
-
-
-def test_a_full_disk_leaves_nothing(home: Path, tmp_path: Path) -> None:
-    rows = [[f"{os.urandom(12).hex()}-0", n % 2, "2026-05-01"] for n in range(5000)]
-    path = write(tmp_path / "l.csv", COLUMNS, rows)
-    before = snapshot(home)
-    done = subprocess.run(
-        [sys.executable, "-m", "monitoring.labels", "import", str(path)],
-        cwd=PROJECT,
-        env=environment(home, PYTHONDONTWRITEBYTECODE="1"),
-        capture_output=True,
-        text=True,
-        # Files of 20 kB at most: a write beyond that fails as on a full disk.
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
-    assert snapshot(home) == before
-
-
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    rows = [[f"{n:024x}-0", n % 2, "2026-05-01"] for n in range(40_000)]
-    return write(tmp_path / "large.csv", COLUMNS, rows)
-
-
-def started(home: Path, path: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "monitoring.labels", "import", str(path), "--json"],
-        cwd=PROJECT,
-        env=environment(home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_two_imports_at_once_store_each_label_once(home: Path, large: Path) -> None:
-    both = [started(home, large), started(home, large)]
-    outs = [one.communicate(timeout=120)[0] for one in both]
-    assert [one.returncode for one in both] == [0, 0]
-    assert sorted(json.loads(out)["new"] for out in outs) == [0, 40_000]
-    assert sorted(json.loads(out)["known"] for out in outs) == [0, 40_000]
-    assert len(LabelStore(home / "labels").history()) == 40_000
-
-
-def test_an_import_that_waits_too_long_gives_up_in_one_line(
-    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("monitoring.labels.store._LOCK_SECONDS", 0.2)
-    path = write(tmp_path / "l.csv", COLUMNS, [[PREDICTIONS[0], 1, None]])
-    (home / "labels").mkdir()
-    with (home / "labels/.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        assert main(["import", str(path)]) == 5
-    assert capsys.readouterr().err.count("\n") == 1
-    assert not list((home / "labels").glob("*.parquet"))
-
-
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
-def test_an_import_that_is_ended_at_any_moment_leaves_all_or_nothing(
-    home: Path, large: Path, blow: signal.Signals
-) -> None:
-    for wait in (0.7, 1.5):
-        running = started(home, large)
-        time.sleep(wait)
-        os.kill(running.pid, blow)
-        _, err = running.communicate(timeout=60)
-        assert len(LabelStore(home / "labels").history()) in (0, 40_000)
-        if blow == signal.SIGINT and wait > 1.0:
-            assert (running.returncode, err) in (
-                (130, "stopped; nothing was imported\n"),
-                (0, ""),
-                (-signal.SIGINT, ""),  # it had finished and was on its way out
-            )
-    last = started(home, large)
-    last.communicate(timeout=60)
-    assert last.returncode == 0
-    assert len(LabelStore(home / "labels").history()) == 40_000
-    left = [path.name for path in (home / "labels").iterdir() if path.suffix != ".parquet"]
-    assert left == [".lock"]
 
 
 @pytest.fixture
