@@ -88,6 +88,29 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class GuardrailSettings:
+    """How much worse than the champion a challenger may be on the same held-out rows, in points (a
+    hundredth of 1); `confidence` is that of the interval of each difference, two-sided."""
+
+    recall_drop_points: float = 2.0
+    precision_drop_points: float = 5.0
+    calibration_rise_points: float = 3.0
+    segment_recall_drop_points: float = 10.0
+    min_positives: int = 30
+    confidence: float = 0.90
+    resamples: int = 2000
+
+
+@dataclass(frozen=True)
+class ShadowSettings:
+    """What scoring a challenger beside the champion may take: rows that wait in one worker, and the
+    share of its time."""
+
+    queue_rows: int = 5000
+    time_share: float = 0.05
+
+
+@dataclass(frozen=True)
 class Configuration:
     """The whole file. `bentoml` is handed to @bentoml.service as it stands."""
 
@@ -98,12 +121,14 @@ class Configuration:
     drift: DriftLimits = field(default_factory=DriftLimits)
     performance: PerformanceSettings = field(default_factory=PerformanceSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    guardrails: GuardrailSettings = field(default_factory=GuardrailSettings)
+    shadow: ShadowSettings = field(default_factory=ShadowSettings)
     bentoml: Mapping[str, Any] = field(default_factory=dict)
 
 
 _SECTIONS = (
     *("model", "features", "derived", "training", "serving"),
-    *("drift", "performance", "log", "bentoml"),
+    *("drift", "performance", "log", "guardrails", "shadow", "bentoml"),
 )
 
 
@@ -171,6 +196,9 @@ def parse(content: Any) -> Configuration:
     performance = build(PerformanceSettings, sections.get("performance") or {}, "performance")
     log = build(LogSettings, sections.get("log") or {}, "log")
     _check_monitoring(drift, performance, log)
+    guardrails = build(GuardrailSettings, sections.get("guardrails") or {}, "guardrails")
+    shadow = build(ShadowSettings, sections.get("shadow") or {}, "shadow")
+    _check_swaps(guardrails, shadow)
     return Configuration(
         model=model,
         schema=schema,
@@ -179,6 +207,8 @@ def parse(content: Any) -> Configuration:
         drift=drift,
         performance=performance,
         log=log,
+        guardrails=guardrails,
+        shadow=shadow,
         bentoml=_bentoml(sections.get("bentoml") or {}),
     )
 
@@ -303,3 +333,18 @@ def _check_monitoring(
         raise ConfigurationError("performance.label_delay_days: expected 0 or more")
     if log.retention_days < 1:
         raise ConfigurationError("log.retention_days: expected at least 1")
+
+
+def _check_swaps(guardrails: GuardrailSettings, shadow: ShadowSettings) -> None:
+    for key in ("recall_drop", "precision_drop", "calibration_rise", "segment_recall_drop"):
+        if not 0 <= getattr(guardrails, f"{key}_points") <= 100:
+            raise ConfigurationError(f"guardrails.{key}_points: expected 0 to 100")
+    if not 0.5 <= guardrails.confidence < 1:
+        raise ConfigurationError("guardrails.confidence: expected a share from 0.5 to below 1")
+    for key, least in (("min_positives", 1), ("resamples", 100)):
+        if getattr(guardrails, key) < least:
+            raise ConfigurationError(f"guardrails.{key}: expected at least {least}")
+    if shadow.queue_rows < 1:
+        raise ConfigurationError("shadow.queue_rows: expected at least 1")
+    if not 0 < shadow.time_share <= 1:
+        raise ConfigurationError("shadow.time_share: expected a share above 0 and at most 1")

@@ -59,6 +59,22 @@ class State:
         return self.registry / "staging"
 
     @property
+    def workers(self) -> Path:
+        return self.registry / "workers"
+
+    @property
+    def held_out(self) -> Path:
+        return self.registry / "held_out"
+
+    @property
+    def challenger(self) -> Path:
+        return self.registry / "challenger.json"
+
+    @property
+    def shadow_log(self) -> Path:
+        return self.home / "shadow_log"
+
+    @property
     def inference_log(self) -> Path:
         return self.home / "inference_log"
 

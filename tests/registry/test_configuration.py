@@ -127,6 +127,20 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "endless timeout": (setting("serving", "timeout_seconds", math.inf), "serving.timeout_seconds"),
     "red below yellow": (setting("drift", "red", 0.05), "drift: expected 0 < yellow < red"),
     "no number for red": (setting("drift", "red", math.nan), "drift: expected 0 < yellow < red"),
+    "a drop of more than everything": (
+        setting("guardrails", "recall_drop_points", 101.0),
+        "guardrails.recall_drop_points: expected 0 to 100",
+    ),
+    "a coin for an interval": (
+        setting("guardrails", "confidence", 0.4),
+        "guardrails.confidence: expected a share from 0.5",
+    ),
+    "a handful of resamples": (
+        setting("guardrails", "resamples", 10),
+        "guardrails.resamples: expected at least 100",
+    ),
+    "no queue": (setting("shadow", "queue_rows", 0), "shadow.queue_rows: expected at least 1"),
+    "no time": (setting("shadow", "time_share", 0.0), "shadow.time_share: expected a share"),
     "target is a feature": (setting("model", "target", "mark"), "'mark' is a feature too"),
     "time is a feature": (setting("model", "time_column", "fase"), "'fase' is a feature too"),
     "entity is a feature": (
