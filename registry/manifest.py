@@ -28,7 +28,10 @@ CALIBRATION = "calibration.json"
 REFERENCE_ROWS = "reference_rows.json"
 OPTIONAL = (CALIBRATION, REFERENCE_ROWS)
 """What monitoring can do without: then recall is not estimated, or no joint check made."""
-_BENTOML_FILES = {"model.yaml"}
+HELD_OUT = "held_out.parquet"
+"""Real people's rows, which stand beside artefacts and are no part of a version; its provenance
+holds their sha256."""
+_PASSED_OVER = {"model.yaml", HELD_OUT}  # the first is BentoML's own
 
 
 def write(folder: Path) -> None:
@@ -36,7 +39,7 @@ def write(folder: Path) -> None:
     files = {
         path.name: {"sha256": _sha256(path.read_bytes()), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
-        if path.name not in _BENTOML_FILES | {MANIFEST}
+        if path.name not in _PASSED_OVER | {MANIFEST}
     }
     text = json.dumps({"schema": 1, "files": files}, indent=1, sort_keys=True)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -62,7 +65,7 @@ def read_verified(folder: Path, digest: str | None = None) -> dict[str, bytes]:
     lacking = set(REQUIRED) - expected.keys()
     if lacking:
         raise IntegrityError(f"{folder}: the manifest lacks {', '.join(sorted(lacking))}")
-    present = {path.name for path in folder.iterdir()} - _BENTOML_FILES - {MANIFEST}
+    present = {path.name for path in folder.iterdir()} - _PASSED_OVER - {MANIFEST}
     if present != expected.keys():
         names = ", ".join(sorted(present ^ expected.keys()))
         raise IntegrityError(f"{folder}: files and manifest disagree about {names}")

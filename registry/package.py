@@ -13,6 +13,7 @@ from pathlib import Path
 import bentoml
 import yaml
 
+from registry import manifest
 from registry.state import BENTO_NAME, PROJECT
 
 
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tag = f"{options.model}:{options.version}"
     with bentoml.models.create(tag, labels={"service": BENTO_NAME}) as model:
         for path in options.artifacts.iterdir():
-            shutil.copyfile(path, model.path_of(path.name))
+            if path.name != manifest.HELD_OUT:
+                shutil.copyfile(path, model.path_of(path.name))
     bentofile = _context(options.context, options.configuration, tag)
     # `bentoml.build` takes the options one by one; a bentofile is taken whole.
     bentoml.bentos.build_bentofile(

@@ -3,8 +3,11 @@
 Both are made in a staging store on the same filesystem, checked, and moved in by rename: the Bento
 first, then the model, which is what makes a version exist. A Bento without its model is what a
 crash between the two leaves; nothing lists it as a version, and the next register replaces it.
+The rows that evaluated the version are real people's: they go to a folder of their own before
+either, so that a version that can be seen can be compared.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry import configuration as settings
-from registry import manifest, pointer
+from registry import manifest, pointer, store
 from registry.errors import IntegrityError, RegistryError, UsageError, VersionExistsError
 from registry.state import BENTO_NAME, PROJECT, State, sync
 from registry.versions import Version, check_model_name
 
 _STAGING_SECONDS = 3600.0
+_SHOWN = 300  # characters of BentoML's last line
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def register(
         UsageError: the version is not an exact name, there are no artefacts, or `configuration`,
             which goes into the Bento, is wrong.
         VersionExistsError: it is registered already; a version is never overwritten.
-        IntegrityError: the artefacts are not those of their manifest.
+        IntegrityError: the artefacts are not those of their manifest or provenance, cannot be
+            loaded, or do not reproduce their golden scores.
         RegistryError: BentoML could not build, or the disk is full; nothing is left behind.
     """
     name = str(Version.parse(version))
@@ -54,41 +59,102 @@ def register(
             f"{artifacts}: no such folder; run `python -m training.train --output {artifacts}`"
         )
     settings.load(configuration)
-    model = _model_name(artifacts)
+    contents = manifest.read_verified(artifacts)
+    model = _model_name(artifacts, contents["model.json"])
     target = state.models / model / name
-    _refuse_existing(state, name)
+    refuse_existing(state, name)
     done = Registration(model, name, manifest.digest_of(artifacts), target)
+    held_out = _held_out(artifacts, contents["provenance.json"])
+    _refuse_unloadable(artifacts, done)
     if dry_run:
         return done
     try:
         with _staging(state, name) as staging:
             _package(staging, artifacts, model, name, configuration)
-            staged = staging / "models" / model / name
-            manifest.read_verified(staged, done.digest)
-            bento = staging / "bentos" / BENTO_NAME / name
-            for folder in (staged, bento):
+            staged = _Staged(staging, model, name)
+            manifest.read_verified(staged.model, done.digest)
+            for folder in (staged.model, staged.bento):
                 _settle(folder)
+            if held_out is not None:
+                _write_private(staged.held_out, held_out)
             with pointer.lock(state):
-                _move_in(state, staged, target, bento, state.bentos / name)
+                _move_in(state, staged, target)
     except OSError as error:
         raise RegistryError(f"register {name}: {error.strerror}: nothing was registered") from error
     return done
 
 
-def _model_name(artifacts: Path) -> str:
-    content = manifest.read_verified(artifacts)["model.json"]
+@dataclass(frozen=True)
+class _Staged:
+    """Where the parts of a version are made."""
+
+    folder: Path
+    name: str
+    version: str
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "models" / self.name / self.version
+
+    @property
+    def bento(self) -> Path:
+        return self.folder / "bentos" / BENTO_NAME / self.version
+
+    @property
+    def held_out(self) -> Path:
+        return self.folder / manifest.HELD_OUT
+
+
+def _model_name(artifacts: Path, content: bytes) -> str:
     try:
         return check_model_name(json.loads(content)["model"])
     except (ValueError, KeyError, TypeError, UsageError) as error:
         raise IntegrityError(f"{artifacts / 'model.json'}: names no model") from error
 
 
-def _refuse_existing(state: State, name: str) -> None:
-    """A Bento has the same name for every model, so a number is taken whosever version it is."""
+def _held_out(artifacts: Path, provenance: bytes) -> bytes | None:
+    """The rows that evaluated the version; None where they were not kept."""
+    path = artifacts / manifest.HELD_OUT
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise IntegrityError(f"{path}: {error.strerror}") from error
+    try:
+        named = json.loads(provenance)["held_out"]["sha256"]
+    except (ValueError, KeyError, TypeError):
+        named = None
+    if hashlib.sha256(content).hexdigest() != named:
+        raise IntegrityError(
+            f"{path}: the bytes are not those that provenance.json names; train anew, or remove "
+            "the file to register a version that cannot be compared"
+        )
+    return content
+
+
+def _refuse_unloadable(artifacts: Path, done: Registration) -> None:
+    """Load the version as a worker would, before anybody can see it."""
+    from registry import loaded  # scikit-learn takes seconds, and a wrong call is told at once
+
+    try:
+        loaded.load(artifacts, done.version, done.digest, max_rows=1)
+    except RegistryError:
+        raise
+    except Exception as error:  # a pipeline made of trusted types can raise anything as it scores
+        raise IntegrityError(f"{artifacts}: cannot score its golden rows: {error!r}") from error
+
+
+def refuse_existing(state: State, name: str) -> None:
+    """A Bento has the same name for every model, so a number is taken whosever version it is.
+
+    Raises:
+        VersionExistsError: it is.
+    """
     for taken in state.models.glob(f"*/{name}"):
         raise VersionExistsError(
             f"{taken.parent.name}:{name} is registered already and a version is never overwritten; "
-            "choose the next number (see `python -m registry list`)"
+            f"the next free number is {store.next_version(state)}"
         )
 
 
@@ -115,14 +181,14 @@ def _package(staging: Path, artifacts: Path, model: str, version: str, configura
     environment = os.environ | {
         "BENTOML_HOME": str(staging),
         "BENTOML_DO_NOT_TRACK": "True",
+        "TMPDIR": str(staging),  # so that what a killed build leaves is swept with it
         settings.FILE_VARIABLE: str(configuration.absolute()),
     }
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode != 0:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise RegistryError(
-            f"BentoML could not build {version}: {lines[-1] if lines else 'no word'}"
-        )
+        last = lines[-1][:_SHOWN] if lines else "no word"
+        raise RegistryError(f"BentoML could not build {version}: {last}")
 
 
 def _settle(folder: Path) -> None:
@@ -132,17 +198,36 @@ def _settle(folder: Path) -> None:
         sync(path)
 
 
-def _move_in(state: State, staged: Path, model: Path, bento: Path, bento_target: Path) -> None:
-    _refuse_existing(state, model.name)
-    for target in (model, bento_target):
+def _write_private(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o640)
+    sync(path)
+
+
+def _move_in(state: State, staged: _Staged, model: Path) -> None:
+    refuse_existing(state, model.name)
+    bento, held_out = state.bentos / model.name, state.held_out / f"{model.name}.parquet"
+    for target in (model, bento):
         target.parent.mkdir(parents=True, exist_ok=True)
-    if bento_target.exists():  # left by a crash: its model does not exist
-        bento_target.rename(bento.with_name("left-over"))
-    bento.rename(bento_target)
+    if bento.exists():  # left by a crash: its model does not exist
+        bento.rename(staged.folder / "left-over")
     try:
-        staged.rename(model)
-    except OSError as error:
-        bento_target.rename(bento)
-        raise IntegrityError(f"{model}: {error.strerror}") from error
-    for target in (model, bento_target):
+        _keep(staged.held_out, held_out)
+        staged.bento.rename(bento)
+        staged.model.rename(model)
+    finally:
+        if not model.exists():
+            held_out.unlink(missing_ok=True)
+            if bento.exists():
+                bento.rename(staged.bento)
+    for target in (model, bento):
         sync(target.parent)
+
+
+def _keep(staged: Path, held_out: Path) -> None:
+    """Put the held-out rows, if there are any, in the place of what a crash left there."""
+    held_out.unlink(missing_ok=True)
+    if staged.exists():
+        held_out.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        staged.rename(held_out)
+        sync(held_out.parent)

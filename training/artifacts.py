@@ -20,7 +20,7 @@ from monitoring.performance.calibrator import CalibrationReference
 from monitoring.performance.evaluation import METRICS
 from monitoring.reference.coded_rows import CodedRows
 from monitoring.reference.profiling import build_reference
-from registry import manifest, serialization
+from registry import held_out, manifest, serialization
 from registry.configuration import Configuration
 from registry.pipeline import frame_of
 from training import model_card, plots
@@ -52,6 +52,7 @@ def write(
     try:
         for name, content in contents.items():
             (fresh / name).write_bytes(content)
+        (fresh / held_out.FILE).chmod(0o640)
         manifest.write(fresh)
         fresh.chmod(0o755)
         _replace(output, fresh)
@@ -75,7 +76,7 @@ def refuse_foreign(output: Path) -> None:
         return
     if not output.is_dir():
         raise TrainingError(f"{output}: is a file; choose another --output")
-    ours = {*manifest.REQUIRED, *manifest.OPTIONAL, manifest.MANIFEST}
+    ours = {*manifest.REQUIRED, *manifest.OPTIONAL, manifest.MANIFEST, held_out.FILE}
     names = {path.name for path in output.iterdir()} - ours
     if names:
         raise TrainingError(
@@ -109,7 +110,22 @@ def _contents(
     calibration = CalibrationReference.of(
         trained.scores, evaluated.target, evaluated.entities, seed=configuration.training.seed
     )
+    rows = held_out.to_bytes(
+        evaluated.columns,
+        evaluated.target,
+        evaluated.entities,
+        trained.scores,
+        protocol=trained.protocol,
+    )
+    provenance = _provenance(trained, configuration, source) | {
+        "held_out": {
+            "sha256": hashlib.sha256(rows).hexdigest(),
+            "rows": evaluated.rows,
+            "protocol": trained.protocol,
+        }
+    }
     contents = {
+        held_out.FILE: rows,
         manifest.PIPELINE: serialization.dump(trained.model),
         "schema.json": _json(schema.to_dict()),
         "model.json": _json(_model(trained, configuration)),
@@ -117,7 +133,7 @@ def _contents(
         "reference.json": _json(reference.to_dict()),
         manifest.CALIBRATION: _json(calibration.to_dict()),
         "golden.json": _json(_golden(trained, configuration)),
-        "provenance.json": _json(_provenance(trained, configuration, source)),
+        "provenance.json": _json(provenance),
         "model_card.md": model_card.write(trained, configuration).encode(),
         "calibration.png": plots.calibration(trained),
         "precision_recall.png": plots.precision_recall(trained),

@@ -42,9 +42,13 @@ def test_the_bytes_that_were_hashed_are_handed_over(folder: Path) -> None:
     assert all((folder / name).read_bytes() == content for name, content in contents.items())
 
 
-def test_bentomls_own_file_does_not_count(folder: Path) -> None:
-    (folder / "model.yaml").write_text("name: x\n")
-    manifest.read_verified(folder)
+@pytest.mark.parametrize("name", ["model.yaml", manifest.HELD_OUT])
+def test_bentomls_own_file_and_held_out_rows_do_not_count(folder: Path, name: str) -> None:
+    digest = manifest.digest_of(folder)
+    (folder / name).write_text("name: x\n")
+    assert name not in manifest.read_verified(folder)
+    manifest.write(folder)
+    assert manifest.digest_of(folder) == digest
 
 
 @pytest.mark.parametrize("name", [*manifest.REQUIRED])

@@ -1,7 +1,9 @@
 """`python -m registry register` with a real BentoML, and what BentoML's own commands then see."""
 
+import hashlib
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -11,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skops.io
 import yaml
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from registry import manifest
+from registry import register as register_module
+from registry.configuration import DEFAULT_FILE
+from registry.errors import IntegrityError
 from registry.loaded import load
 from registry.state import BENTO_NAME, PROJECT, State
 from tests.artefacts import MODEL
@@ -70,6 +78,19 @@ def assert_nothing_staged(state: State) -> None:
     assert list(state.staging.iterdir()) == []
 
 
+def assert_refused(state: State, artefacts: Path, words: str) -> None:
+    """As an integrity error, by `--dry-run` too; in this process, which has scikit-learn loaded."""
+    for dry_run in (False, True):
+        with pytest.raises(IntegrityError, match=words):
+            register_module.register(
+                state,
+                artifacts=artefacts,
+                version="v2.0.0",
+                configuration=DEFAULT_FILE,
+                dry_run=dry_run,
+            )
+
+
 def test_bentoml_lists_each_version_under_its_own_name(registered: State) -> None:
     assert bentoml_tags(registered, "models", "list") == {f"{MODEL}:v1.2.0", f"{MODEL}:v1.10.0"}
     assert bentoml_tags(registered, "list") == {f"{BENTO_NAME}:v1.2.0", f"{BENTO_NAME}:v1.10.0"}
@@ -78,10 +99,29 @@ def test_bentoml_lists_each_version_under_its_own_name(registered: State) -> Non
 
 def test_what_is_registered_is_what_was_trained(registered: State, artefacts: Path) -> None:
     folder = registered.models / MODEL / "v1.2.0"
-    for path in (artefacts / "0").iterdir():
-        assert (folder / path.name).read_bytes() == path.read_bytes()
+    names = {path.name for path in (artefacts / "0").iterdir()} - {manifest.HELD_OUT}
+    assert {path.name for path in folder.iterdir()} - {"model.yaml"} == names
+    for name in names:
+        assert (folder / name).read_bytes() == (artefacts / "0" / name).read_bytes()
     loaded = load(folder, "v1.2.0", manifest.digest_of(artefacts / "0"), max_rows=10)
     assert loaded.model == MODEL
+
+
+def test_the_rows_that_evaluated_it_stand_beside_the_version_and_never_in_it(
+    registered: State, artefacts: Path
+) -> None:
+    """They are real people's: no model folder, Bento or container image may hold them."""
+    content = (artefacts / "0" / manifest.HELD_OUT).read_bytes()
+    kept = registered.held_out / "v1.2.0.parquet"
+    assert kept.read_bytes() == content
+    assert kept.stat().st_mode & 0o777 == 0o640
+    assert kept.parent.stat().st_mode & 0o777 == 0o750
+    provenance = json.loads((registered.models / MODEL / "v1.2.0" / "provenance.json").read_bytes())
+    assert provenance["held_out"]["sha256"] == hashlib.sha256(content).hexdigest()
+    copies = [path for path in registered.home.rglob("*") if path.is_file()]
+    holding = [path for path in copies if path.read_bytes() == content]
+    assert holding == [kept]
+    assert not list(registered.home.rglob(manifest.HELD_OUT))
 
 
 def test_a_bento_names_its_model_exactly_and_holds_what_the_recipe_lists(registered: State) -> None:
@@ -106,8 +146,12 @@ def test_a_containers_user_can_read_every_file(registered: State) -> None:
 def test_list_promote_rollback_and_verify_on_real_versions(state: State) -> None:
     listed = json.loads(registry(state, "list", "--json").stdout)
     assert [entry["version"] for entry in listed] == ["v1.2.0", "v1.10.0"]
-    for version in ("v1.2.0", "v1.10.0"):
-        assert registry(state, "promote", "--version", version).returncode == 0
+    assert registry(state, "promote", "--version", "v1.2.0").returncode == 0
+    done = registry(state, "promote", "--version", "v1.10.0")
+    assert done.returncode == 4  # fifty positives decide little
+    assert "undecided" in done.stderr
+    forced = ("--force", "--reason", "drill")
+    assert registry(state, "promote", "--version", "v1.10.0", *forced).returncode == 0
     assert registry(state, "verify").returncode == 0
     assert "v1.10.0" in registry(state, "champion").stdout
     assert registry(state, "rollback", "--reason", "drill").returncode == 0
@@ -157,6 +201,89 @@ def test_tampered_artefacts_exit_6_and_leave_nothing(
         assert register(state, "v2.0.0", tampered).returncode == 6
     assert tree_sha256(state.home) == before
     assert bentoml_tags(state, "models", "list") == {f"{MODEL}:v1.2.0", f"{MODEL}:v1.10.0"}
+
+
+def test_held_out_rows_that_provenance_does_not_name_exit_6(
+    state: State, artefacts: Path, tmp_path: Path
+) -> None:
+    crafted = tmp_path / "crafted"
+    shutil.copytree(artefacts / "0", crafted)
+    before = tree_sha256(state.home)
+    shutil.copy(artefacts / "1" / manifest.HELD_OUT, crafted)
+    done = register(state, "v2.0.0", crafted)
+    assert done.returncode == 6
+    assert "held_out.parquet: the bytes are not those" in done.stderr
+    assert_refused(state, crafted, "the bytes are not those")
+    flip_byte(crafted / manifest.HELD_OUT)
+    assert_refused(state, crafted, "the bytes are not those")
+    assert tree_sha256(state.home) == before
+
+
+def test_artefacts_without_held_out_rows_are_registered_and_never_get_anothers(
+    state: State, artefacts: Path, tmp_path: Path
+) -> None:
+    older = tmp_path / "older"
+    shutil.copytree(artefacts / "0", older)
+    (older / manifest.HELD_OUT).unlink()
+    left_over = state.held_out / "v2.0.0.parquet"  # by a register that was killed
+    left_over.write_bytes(b"somebody")
+    assert register(state, "v2.0.0", older).returncode == 0
+    assert not left_over.exists()
+    assert registry(state, "verify").returncode == 0
+
+
+class _Intruder:
+    """Leaves a trace wherever it comes to life."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.trace,))
+
+
+def test_a_pipeline_with_a_foreign_type_exits_6_and_is_never_run(
+    state: State, artefacts: Path, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    crafted = tmp_path / "crafted"
+    shutil.copytree(artefacts / "0", crafted)
+    before = tree_sha256(state.home)
+    for content, words in (
+        (pickle.dumps(_Intruder(trace)), "cannot be loaded"),
+        (skops.io.dumps({"no": "pipeline"}), "cannot score its golden rows"),
+        (skops.io.dumps(make_pipeline(FunctionTransformer(func=os.system))), "cannot be loaded"),
+    ):
+        (crafted / "pipeline.skops").write_bytes(content)
+        manifest.write(crafted)
+        assert_refused(state, crafted, words)
+    assert not trace.exists()
+    done = register(state, "v2.0.0", crafted)
+    assert done.returncode == 6
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert tree_sha256(state.home) == before
+
+
+def test_golden_scores_that_are_not_reproduced_exit_6(
+    state: State, artefacts: Path, tmp_path: Path
+) -> None:
+    crafted = tmp_path / "crafted"
+    shutil.copytree(artefacts / "0", crafted)
+    shutil.copy(artefacts / "1" / "golden.json", crafted)
+    manifest.write(crafted)
+    before = tree_sha256(state.home)
+    assert_refused(state, crafted, "golden scores are not reproduced")
+    assert tree_sha256(state.home) == before
+
+
+def test_when_the_last_rename_fails_nothing_is_left(state: State, artefacts: Path) -> None:
+    """A link that leads nowhere is in the way of the model, after all else has been moved in."""
+    (state.models / MODEL / "v2.0.0").symlink_to("nowhere")
+    before = tree_sha256(state.home)
+    done = register(state, "v2.0.0", artefacts / "0")
+    assert done.returncode == 1
+    assert "nothing was registered" in done.stderr
+    assert tree_sha256(state.home) == before
 
 
 @pytest.mark.parametrize(
@@ -244,6 +371,8 @@ def test_of_four_that_race_one_wins_and_replaces_the_bento_that_a_crash_left(
     shutil.rmtree(state.models / MODEL / "v1.10.0")
     left_over = state.bentos / "v1.10.0" / "src" / "left-over.py"
     left_over.write_text("")
+    rows = state.held_out / "v1.10.0.parquet"
+    rows.write_bytes(b"left over")
     arguments = ["register", "--version", "v1.10.0", "--artifacts"]
     racing = [
         subprocess.Popen(
@@ -264,4 +393,5 @@ def test_of_four_that_race_one_wins_and_replaces_the_bento_that_a_crash_left(
     winner = artefacts / str(codes.index(0) % 2)
     assert manifest.digest_of(state.models / MODEL / "v1.10.0") == manifest.digest_of(winner)
     assert not left_over.exists()
+    assert rows.read_bytes() == (winner / manifest.HELD_OUT).read_bytes()
     assert_nothing_staged(state)

@@ -1,5 +1,6 @@
 """A version's files: complete, reproducible, true to the run, and never half-written."""
 
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 
 from monitoring.performance.evaluation import METRICS
 from monitoring.reference.profile import ReferenceProfile
-from registry import loaded, manifest, serialization
+from registry import held_out, loaded, manifest, serialization
 from registry.configuration import CANDIDATES
 from registry.pipeline import columns_of, frame_of
 from registry.schema import Schema
@@ -32,7 +33,7 @@ FILES = {
     *("pipeline.skops", "model.json", "schema.json", "metrics.json", "reference.json"),
     *("golden.json", "model_card.md", "provenance.json", "manifest.json"),
     *("calibration.png", "precision_recall.png"),
-    *("calibration.json", "reference_rows.json"),
+    *("calibration.json", "reference_rows.json", "held_out.parquet"),
 }
 
 
@@ -181,6 +182,32 @@ def test_periods_in_provenance_stand_in_their_order() -> None:
     done = trained(table(300, months=(9, 10, 11)))
     facts = artifacts._provenance(done, configuration(), {})
     assert facts["fitted"]["periods"] == ["9", "10"]
+
+
+def test_the_rows_that_evaluated_stand_beside_the_version_without_ids(
+    inputs: list[str], made: Path
+) -> None:
+    """Month 10 evaluates; a customer is called C and a number."""
+    facts = document(made, "provenance.json")["held_out"]
+    assert facts["sha256"] == hashlib.sha256((made / held_out.FILE).read_bytes()).hexdigest()
+    held = held_out.read(made / held_out.FILE, facts["sha256"])
+    rows = table()
+    later = rows[(rows["month"] == 10) & rows["unpaid"].notna()]
+    assert (facts["rows"], facts["protocol"], held.protocol) == (len(later), *["temporal"] * 2)
+    assert held.target.tolist() == later["unpaid"].tolist()
+    assert held.columns["income"].tolist() == later["income"].tolist()
+    assert held.columns["region"].tolist() == later["region"].tolist()
+    assert held.columns.keys() == set(configuration().schema.names)
+    same = later["customer"].to_numpy()[:, None] == later["customer"].to_numpy()
+    assert np.array_equal(held.entities[:, None] == held.entities, same)
+    assert sorted(set(held.entities)) == list(range(later["customer"].nunique()))
+    stored = json.dumps([part.tolist() for part in (*held.columns.values(), held.entities)])
+    assert not re.search(r"C\d", stored)
+    recall = (held.target * (held.scores >= document(made, "model.json")["threshold"])).sum()
+    expected = document(made, "metrics.json")["metrics"]["recall"]["value"]
+    assert recall / held.target.sum() == pytest.approx(expected, abs=1e-6)
+    assert (made / held_out.FILE).stat().st_mode & 0o777 == 0o640
+    assert held_out.FILE not in document(made, "manifest.json")["files"]
 
 
 def test_pictures_open(made: Path) -> None:
