@@ -1,6 +1,5 @@
 """The BentoML service: wiring only. What it does stands in serving/, registry/ and monitoring/."""
 
-import asyncio
 from typing import Annotated, Any, cast
 
 import bentoml
@@ -20,12 +19,14 @@ from serving.endpoints import application
 from serving.exchange import CURRENT
 from serving.predictor import Predictor, answer
 from serving.process import is_restart, keep_metrics_apart, share_cores, tune
+from serving.shadow import Shadow
 
 CONFIGURATION = load()
 SERVING = CONFIGURATION.serving
 STATE = State.from_environment()
 LOG = InferenceLog(STATE.inference_log, EntityKeys.from_environment())
 WORKER = Worker(STATE, max_rows=SERVING.max_rows, on_swap=metrics.GENERATION.set)
+SHADOW = Shadow(WORKER, InferenceLog(STATE.shadow_log, LOG.keys), CONFIGURATION.shadow)
 
 share_cores(CONFIGURATION.bentoml.get("workers", 1))
 logs.configure()
@@ -57,17 +58,21 @@ class DatathonApi:
         """Load and warm up before the worker accepts, then follow the pointer."""
         logs.configure()
         tune()
-        WORKER.start(baked_model(self.bento_service))  # type: ignore[attr-defined]
+        WORKER.start(
+            baked_model(self.bento_service),  # type: ignore[attr-defined]
+            poll_seconds=SERVING.poll_ms / 1000,
+        )
+        SHADOW.start()
         worker = bentoml.server_context.worker_index or 0
         if is_restart(worker):
             logs.LOGGER.error("worker %d is back: the one before it ended unexpectedly", worker)
         if not LOG.keys.enabled:
             logs.LOGGER.warning("entity_id is not logged: %s is not set", SECRET_VARIABLE)
-        self._watch = asyncio.create_task(WORKER.watch(SERVING.poll_ms / 1000))
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
-        self._watch.cancel()
+        SHADOW.stop()
+        WORKER.stop()
 
     def __is_ready__(self) -> bool:
         return WORKER.serving is not None
@@ -84,5 +89,5 @@ class DatathonApi:
 
 
 DatathonApi.add_asgi_middleware(  # type: ignore[attr-defined]
-    Edge, worker=WORKER, settings=SERVING
+    Edge, worker=WORKER, settings=SERVING, on_answered=SHADOW.offer
 )

@@ -23,6 +23,11 @@ VALIDATION_ERRORS = Counter(
 )
 REFUSED = Counter("datathon_refused", "Requests answered with an error, by status", ["status"])
 LOG_FAILURES = Counter("datathon_log_failures", "Batches that the inference log could not take")
+SHADOW_ROWS = Counter(
+    "datathon_shadow_rows",
+    "Rows for the challenger, by what became of them: scored, dropped or failed",
+    ["result"],
+)
 GENERATION = Gauge(
     "datathon_champion_generation",
     "Generation that the slowest worker serves",

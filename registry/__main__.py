@@ -1,4 +1,4 @@
-"""`python -m registry`: register, promote, rollback, list, history, champion, verify."""
+"""`python -m registry`: register, promote, rollback, shadow, list, history, champion, verify."""
 
 import argparse
 import io
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from registry import flags, moves
-from registry.errors import RegistryError, UnknownVersionError
+from registry import flags, promotion
+from registry.errors import RegistryError, UnknownVersionError, UsageError
 from registry.state import State
 
 _Run = Callable[[State, argparse.Namespace], int]
@@ -41,12 +41,21 @@ def _parser() -> argparse.ArgumentParser:
     promote.add_argument("--version", required=True)
     promote.add_argument("--reason", default="")
     promote.add_argument("--model", help="default: the one that has the version")
+    promote.add_argument(
+        "--force", action="store_true", help="skip the guardrails, never integrity; needs --reason"
+    )
     promote.add_argument("--dry-run", action="store_true", help="say what would happen")
 
     rollback = _command(commands, "rollback", "go back to the last good champion", _rollback)
     rollback.add_argument("--version", help="default: the newest champion not rolled away from")
     rollback.add_argument("--reason", required=True)
     rollback.add_argument("--dry-run", action="store_true", help="say what would happen")
+
+    shadow = _command(commands, "shadow", "score a challenger beside the champion", _shadow)
+    shadow.add_argument("--version", help="the challenger; default: say who it is")
+    shadow.add_argument("--off", action="store_true", help="score none any more")
+    shadow.add_argument("--model", help="default: the one that has the version")
+    shadow.add_argument("--dry-run", action="store_true", help="say what would happen")
 
     for name, words, run in (
         ("list", "every version with its metrics", _list),
@@ -92,31 +101,54 @@ def _register(state: State, options: argparse.Namespace) -> int:
 
 
 def _promote(state: State, options: argparse.Namespace) -> int:
-    move = moves.promote(
+    if not options.force and sys.stderr.isatty():
+        print("compare it with the champion on the same held-out rows", file=sys.stderr)
+    swap = promotion.promote(
         state,
         model=options.model,
         version=options.version,
         reason=options.reason,
+        judge=None if options.force else promotion.guarded(state),
         dry_run=options.dry_run,
     )
-    return _show_move(move, options)
+    return _show_swap(swap, options)
 
 
 def _rollback(state: State, options: argparse.Namespace) -> int:
-    move = moves.rollback(
+    swap = promotion.rollback(
         state, version=options.version, reason=options.reason, dry_run=options.dry_run
     )
-    return _show_move(move, options)
+    return _show_swap(swap, options)
 
 
-def _show_move(move: moves.Move, options: argparse.Namespace) -> int:
+def _show_swap(swap: promotion.Swap, options: argparse.Namespace) -> int:
     if options.json:
-        _print_json(move.to_dict())
-        return 0
-    words = (
-        f"{move.model}: {move.before or 'no champion'} → {move.after}, generation {move.generation}"
-    )
-    print(f"would {move.action}: {words}" if move.champion is None else f"{move.action}: {words}")
+        _print_json(swap.to_dict())
+    else:
+        for line in promotion.reasons(swap):
+            print(f"  {line}")
+        would = "would " if swap.move.champion is None else ""
+        print(f"{would}{swap.move.action}: {swap}")
+    return 0
+
+
+def _shadow(state: State, options: argparse.Namespace) -> int:
+    from registry import shadowing
+
+    if options.off and options.version is not None:
+        raise UsageError("give --version or --off, not both")
+    if options.off:
+        shadow = shadowing.end(state, dry_run=options.dry_run)
+    elif options.version is not None:
+        shadow = shadowing.begin(
+            state, model=options.model, version=options.version, dry_run=options.dry_run
+        )
+    else:
+        shadow = shadowing.current(state)
+    if options.json:
+        _print_json(shadow.to_dict())
+    else:
+        print(f"shadow: {shadow}")
     return 0
 
 

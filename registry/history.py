@@ -46,7 +46,7 @@ def is_event(event: Any) -> bool:
     """Whether a parsed line has what the next move needs of it."""
     if not isinstance(event, dict) or type(event.get("generation")) is not int:
         return False
-    return all(isinstance(event.get(key), str) for key in ("model", "action", "to"))
+    return all(isinstance(event.get(key), str) for key in ("model", "digest", "action", "to"))
 
 
 def append(state: State, event: Event) -> None:

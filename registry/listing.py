@@ -1,6 +1,8 @@
 """What `list` and `history` show."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -8,8 +10,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from registry import pointer, store, terminal
+from registry import challenger, pointer, store, tenure, terminal
+from registry.challenger import Challenger
 from registry.errors import IntegrityError
+from registry.pointer import Champion
 from registry.state import State
 
 _SHOWN = ("recall", "precision", "pr_auc")
@@ -18,12 +22,14 @@ _SHOWN = ("recall", "precision", "pr_auc")
 def collect(state: State, model: str | None) -> list[dict[str, Any]]:
     """One entry a version, lowest first; a damaged one says so instead of hiding the others."""
     names = store.models(state, model)
-    try:
-        champion = pointer.read(state)
-    except IntegrityError:
-        champion = None
-    current = None if champion is None else (champion.model, champion.version)
-    return [_facts(stored, current) for name in names for stored in store.versions(state, name)]
+    held = tenure.terms(pointer.events(state))
+    champion, shadow = (_named(read, state) for read in (pointer.read, challenger.read))
+    found = []
+    for stored in (one for name in names for one in store.versions(state, name)):
+        name = (stored.model, str(stored.version))
+        standing = {"champion": name == champion, "challenger": name == shadow}
+        found.append(_facts(stored) | standing | _tenure(held.get(name, [])))
+    return found
 
 
 def show(facts: Sequence[dict[str, Any]]) -> None:
@@ -38,14 +44,14 @@ def _show_model(facts: Sequence[dict[str, Any]]) -> None:
     table.add_column("trained (UTC)", overflow="fold")
     for name in ("recall", "precision", "PR-AUC"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("champion", justify="center", overflow="fold")
+    table.add_column("champion", overflow="fold")
     for entry in reversed(facts):
-        star = "★" if entry["champion"] else ""
+        standing = _standing(entry)
         if entry["problem"]:
-            table.add_row(entry["version"], "damaged", "", "", "", star, style="red")
+            table.add_row(entry["version"], "damaged", "", "", "", standing, style="red")
             continue
         values = [_with_interval(entry["metrics"][name]) for name in _SHOWN]
-        table.add_row(entry["version"], entry["created"].replace("T", "\n"), *values, star)
+        table.add_row(entry["version"], entry["created"].replace("T", "\n"), *values, standing)
     console = terminal.console(markup=False)
     console.print(table)
     for entry in facts:
@@ -56,20 +62,55 @@ def _show_model(facts: Sequence[dict[str, Any]]) -> None:
 def show_history(events: Sequence[dict[str, Any]]) -> None:
     """A table on the terminal, newest move first."""
     table = Table(title="moves of the champion pointer")
-    for name in ("generation", "at (UTC)", "action", "from", "to", "by", "reason"):
+    for name in ("generation", "at (UTC)", "action", "from", "to", "by", "verdict", "reason"):
         table.add_column(name, overflow="fold")
     for event in reversed(events):
         cells = [event["generation"], event.get("at"), event["action"], event.get("from")]
-        cells += [event["to"], event.get("by"), event.get("reason")]
+        cells += [event["to"], event.get("by"), _verdict(event), event.get("reason")]
         # A reason is anybody's text: as markup, a lone [/b] in it would raise.
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
     terminal.console().print(table)
 
 
-def _facts(stored: store.Stored, current: tuple[str, str] | None) -> dict[str, Any]:
-    version = str(stored.version)
-    facts: dict[str, Any] = {"model": stored.model, "version": version}
-    facts["champion"] = (stored.model, version) == current
+def _named(
+    read: Callable[[State], Champion | Challenger | None], state: State
+) -> tuple[str, str] | None:
+    """Who a file names; nobody where it is damaged, which `verify` tells."""
+    try:
+        found = read(state)
+    except IntegrityError:
+        return None
+    return None if found is None else (found.model, found.version)
+
+
+def _tenure(held: Sequence[tenure.Term]) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {
+        "terms": [asdict(term) for term in held],
+        "champion_seconds": round(sum(term.seconds(now) for term in held)),
+        "rolled_back": tenure.was_left(held),
+    }
+
+
+def _standing(entry: Mapping[str, Any]) -> str:
+    """Whether it is champion, since when, for how long in all, and how it ended."""
+    if not entry["terms"]:
+        return "challenger" if entry["challenger"] else ""
+    last, lasted = entry["terms"][-1], tenure.duration(entry["champion_seconds"])
+    if entry["champion"]:
+        return f"★ {lasted}\nsince {last['since']}"
+    ended = "rolled back" if entry["rolled_back"] else "until"
+    words = f"{lasted}\n{ended} {last['until']}"
+    return f"{words}\nchallenger" if entry["challenger"] else words
+
+
+def _verdict(event: Mapping[str, Any]) -> str:
+    verdict = event.get("verdict") or {}
+    return "forced" if verdict.get("forced") else str(verdict.get("status", ""))
+
+
+def _facts(stored: store.Stored) -> dict[str, Any]:
+    facts: dict[str, Any] = {"model": stored.model, "version": str(stored.version)}
     try:
         metrics = stored.document("metrics.json")["metrics"]
         for name in _SHOWN:

@@ -34,16 +34,24 @@ class Move:
 
 
 def promote(
-    state: State, *, model: str | None, version: str, reason: str, dry_run: bool = False
+    state: State,
+    *,
+    model: str | None,
+    version: str,
+    reason: str,
+    verdict: Mapping[str, Any] | None = None,
+    expected: int | None = None,
+    dry_run: bool = False,
 ) -> Move:
-    """Make a registered version the champion.
+    """Make a registered version the champion; `verdict` is what allows it, and `expected` the
+    generation that it was given for.
 
     Raises:
         UnknownVersionError, IntegrityError, MovedError: the pointer is not touched then.
     """
     stored = store.find(state, version, model)
     with nullcontext() if dry_run else pointer.lock(state):
-        return _commit(state, "promote", stored, reason, dry_run)
+        return _commit(state, "promote", stored, reason, verdict, expected, dry_run=dry_run)
 
 
 def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = False) -> Move:
@@ -63,7 +71,7 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         if (model, target) == (events[-1]["model"], events[-1]["to"]):
             raise UsageError(f"{target} is what serves already; choose another --version")
         stored = store.get(state, model, target)
-        return _commit(state, "rollback", stored, reason, dry_run)
+        return _commit(state, "rollback", stored, reason, None, None, dry_run=dry_run)
 
 
 def _previous(events: list[dict[str, Any]]) -> tuple[str, str]:
@@ -76,17 +84,31 @@ def _previous(events: list[dict[str, Any]]) -> tuple[str, str]:
     return good[-2]
 
 
-def _commit(state: State, action: str, stored: store.Stored, reason: str, dry_run: bool) -> Move:
-    digest = stored.digest
+def _commit(
+    state: State,
+    action: str,
+    stored: store.Stored,
+    reason: str,
+    verdict: Mapping[str, Any] | None,
+    expected: int | None,
+    *,
+    dry_run: bool,
+) -> Move:
+    digest, version = stored.digest, str(stored.version)
     manifest.read_verified(stored.folder, digest)
-    version = str(stored.version)
     if dry_run:
-        events = pointer.events(state)
-        before = events[-1]["to"] if events else None
-        generation = events[-1]["generation"] + 1 if events else 1
-        return Move(action, stored.model, before, version, generation, None)
+        last = pointer.last(state)
+        before, generation = (last.version, last.generation) if last else (None, 0)
+        return Move(action, stored.model, before, version, generation + 1, None)
     champion = pointer.move(
-        state, action=action, model=stored.model, version=version, digest=digest, reason=reason
+        state,
+        action=action,
+        model=stored.model,
+        version=version,
+        digest=digest,
+        reason=reason,
+        verdict=verdict,
+        expected=expected,
     )
     left = champion.event["from"]
     return Move(action, stored.model, left, version, champion.generation, champion)

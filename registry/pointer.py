@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from registry import history
-from registry.errors import IntegrityError, UnknownVersionError, UsageError
+from registry.errors import IntegrityError, MovedError, UnknownVersionError, UsageError
 from registry.state import State, exclusive, replace_file
 from registry.versions import Version, check_model_name
 
@@ -31,6 +31,14 @@ class Champion:
     digest: str
     event: Mapping[str, Any]
     raw: Mapping[str, Any]
+
+    @property
+    def prepare(self) -> Mapping[str, str] | None:
+        """What a promote wants loaded before it commits: id, model, version, digest."""
+        asked = self.raw.get("prepare")
+        keys = ("id", "model", "version", "digest")
+        named = isinstance(asked, dict) and all(isinstance(asked.get(key), str) for key in keys)
+        return asked if named else None
 
 
 def read(state: State) -> Champion | None:
@@ -61,8 +69,8 @@ def read(state: State) -> Champion | None:
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise IntegrityError(
-            f"{state.champion}: not a champion pointer; promote a version to write it anew "
-            "(see `python -m registry history`)"
+            f"{state.champion}: not a champion pointer; `python -m registry verify` writes it anew "
+            "from the history"
         ) from error
     return champion
 
@@ -77,11 +85,12 @@ def required(state: State) -> Champion:
     champion = read(state)
     if champion is None:
         past = history.read(state)
-        wanted = past[-1]["to"] if past else "vX.Y.Z"
-        words = (
-            f"champion.json is gone; the last champion was {wanted}" if past else "no champion yet"
+        raise UnknownVersionError(
+            f"champion.json is gone; the last champion was {past[-1]['to']}: "
+            "`python -m registry verify` writes it anew from the history"
+            if past
+            else "no champion yet; run `python -m registry promote --version vX.Y.Z`"
         )
-        raise UnknownVersionError(f"{words}; run `python -m registry promote --version {wanted}`")
     return champion
 
 
@@ -106,38 +115,70 @@ def move(
     digest: str,
     reason: str,
     verdict: Mapping[str, Any] | None = None,
+    expected: int | None = None,
 ) -> Champion:
     """Commit a move; the caller holds the lock and has verified `digest`.
 
     The move is done once the pointer stands; if the history cannot be written then, the next
     command writes what it lacks.
+
+    Raises:
+        MovedError: the last generation is not the `expected` one.
     """
     known = repair(state)
     last = known[-1] if known else None
+    _refuse_moved(last, expected)
     event = {
         "action": action,
         "from": last["to"] if last else None,
         "to": version,
-        "by": _storable(_who()),
+        "by": who(),
         "reason": _storable(reason),
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "verdict": dict(verdict or {}),
         "prev_sha256": history.line_sha256(last),
     }
     generation = last["generation"] + 1 if last else 1
-    raw = {
-        "schema": 1,
-        "model": model,
-        "version": version,
-        "generation": generation,
-        "digest": digest,
-        "prepare": None,
-        "event": event,
-    }
-    replace_file(state.champion, (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode())
+    line = {"generation": generation, "model": model, "digest": digest, **event}
+    champion = _write(state, line, prepare=None)
     with suppress(OSError):
-        history.append(state, history.entry(raw))
-    return Champion(model, version, generation, digest, event, raw)
+        history.append(state, line)
+    return champion
+
+
+def announce(state: State, prepare: Mapping[str, str] | None, *, expected: int) -> None:
+    """Ask every worker to load a version before anything moves, or with None no longer; the caller
+    holds the lock.
+
+    Raises:
+        MovedError: the champion is not the one of the `expected` generation any more.
+        IntegrityError: the pointer is damaged.
+    """
+    champion = required(state)
+    _refuse_moved(history.entry(champion.raw), expected)
+    _write(state, history.entry(champion.raw), prepare=prepare)
+
+
+def restore(state: State) -> Champion | None:
+    """Write a pointer that is gone or damaged anew, as the history's last move made it; None where
+    it stands or nothing was ever promoted. The caller holds the lock."""
+    known = [] if is_sound(state) else history.read(state)
+    return _write(state, known[-1], prepare=None) if known else None
+
+
+def is_sound(state: State) -> bool:
+    """Whether the pointer stands and can be read."""
+    try:
+        return read(state) is not None
+    except IntegrityError:
+        return False
+
+
+def last(state: State) -> Champion | None:
+    """The champion, where the pointer is gone or damaged the last one of the history; None where
+    nothing was ever promoted."""
+    known = events(state)
+    return _of_line(known[-1], prepare=None) if known else None
 
 
 def events(state: State) -> list[dict[str, Any]]:
@@ -156,7 +197,10 @@ def events(state: State) -> list[dict[str, Any]]:
 
 
 def repair(state: State) -> list[dict[str, Any]]:
-    """Write what the history lacks and return it; the caller holds the lock."""
+    """Write what the history lacks and return it, and remove what writers that were killed left
+    half-made; the caller holds the lock."""
+    for left_over in state.registry.glob(".*.json*.*"):
+        left_over.unlink(missing_ok=True)
     written = len(history.read(state))
     whole = events(state)
     for missing in whole[written:]:
@@ -164,13 +208,39 @@ def repair(state: State) -> list[dict[str, Any]]:
     return whole
 
 
+def who() -> str:
+    """Who runs this command."""
+    try:
+        return _storable(getpass.getuser())
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"
+
+
+def _write(state: State, line: history.Event, *, prepare: Mapping[str, str] | None) -> Champion:
+    champion = _of_line(line, prepare=prepare)
+    content = json.dumps(champion.raw, indent=1, ensure_ascii=False) + "\n"
+    replace_file(state.champion, content.encode())
+    return champion
+
+
+def _of_line(line: history.Event, *, prepare: Mapping[str, str] | None) -> Champion:
+    """The champion that a line of the history tells of."""
+    named = {"model": line["model"], "version": line["to"]}
+    named |= {key: line[key] for key in ("generation", "digest")}
+    event = {key: value for key, value in line.items() if key not in named}
+    raw = {"schema": 1, **named, "prepare": prepare, "event": event}
+    return Champion(**named, event=event, raw=raw)
+
+
+def _refuse_moved(last: history.Event | None, expected: int | None) -> None:
+    generation = last["generation"] if last else 0
+    if last is not None and expected not in (None, generation):
+        raise MovedError(
+            f"{last['by']} moved the champion to {last['to']} meanwhile (generation {generation}): "
+            "nothing was changed; look at `python -m registry history` and try again"
+        )
+
+
 def _storable(text: str) -> str:
     """Bytes of a command line that are no UTF-8 arrive as lone surrogates, which no file takes."""
     return text.encode(errors="replace").decode()
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}"

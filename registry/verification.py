@@ -1,4 +1,5 @@
-"""`verify`: every manifest, the pointer and the history's chain; repairs what is derived."""
+"""`verify`: every manifest, the pointer and the history's chain; repairs what can be derived: the
+history from the pointer, a pointer that is gone or damaged from the history."""
 
 from dataclasses import dataclass
 
@@ -22,14 +23,20 @@ class Finding:
 
 
 def verify(state: State, model: str | None) -> list[Finding]:
-    """Check everything and repair the history where the pointer is ahead of it."""
+    """Check everything. The history is repaired where the pointer is ahead of it, and the pointer
+    where it is lost and the history's chain holds."""
     findings = [
         _version(state, stored)
         for name in store.models(state, model)
         for stored in store.versions(state, name)
     ]
     with pointer.lock(state):
+        written = None
+        if not history.broken_links(history.read(state)):
+            written = pointer.restore(state)
         events = pointer.repair(state)
+    if written is not None:
+        findings.append(Finding(f"{state.champion} was lost: written anew from the history", None))
     findings += [_history(state, events), _pointer(state)]
     return findings
 

@@ -1,20 +1,25 @@
 """The worker's side of a swap: which version this process serves, and the watch on the pointer.
 
 A version is loaded and has reproduced its golden scores before one assignment makes it serve; if it
-cannot be loaded, the one that serves goes on, and `problem` says why.
+cannot be loaded, the one that serves goes on, and `problem` says why. One thread follows the
+pointer, another one loads what may be wanted next, so that a rollback never waits for a promote
+being prepared, and a third one says every second that the worker is alive.
 """
 
-import asyncio
 import gc
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry import pointer, store
+from registry import heartbeat, pointer
+from registry.background import Background
 from registry.errors import RegistryError
+from registry.residents import Key, Residents
 from registry.state import State
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bentoml.datathon")
 
 _RETRY_SECONDS = 5.0
+_END_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +64,46 @@ class Worker:
         self._on_swap = on_swap
         self._seen: tuple[int, ...] | None = None
         self._retry_at = 0.0
+        self._residents = Residents(state, max_rows=max_rows)
+        self._background = Background(state, self._residents, self.beat)
+        self._stopped = threading.Event()
+        self._beating = threading.Lock()
+        self._unheard: str | None = None
+        self._threads: list[threading.Thread] = []
 
-    def start(self, baked: Baked | None) -> None:
-        """Load what the pointer names, or what is baked in where there is no pointer."""
+    @property
+    def challenger(self) -> "LoadedVersion | None":
+        """The version to score in the shadow, once it is loaded."""
+        return self._background.challenger
+
+    def start(self, baked: Baked | None, *, poll_seconds: float) -> None:
+        """Load what the pointer names, or what is baked in where there is no pointer; then follow
+        the pointer until `stop`."""
         self._baked = baked
         self.refresh()
+        # What a version holds never becomes garbage while it serves; keep the collector off it.
+        gc.collect()
+        gc.freeze()
+        heartbeat.sweep(self._state, time.time())
+        self.beat()
+        for name, work in (
+            ("follow", lambda: self._follow_pointer(poll_seconds)),
+            ("prepare", lambda: self._background.run(self._stopped)),
+            ("heartbeat", self._keep_beating),
+        ):
+            self._threads.append(
+                threading.Thread(target=work, name=f"registry-{name}", daemon=True)
+            )
+            self._threads[-1].start()
+
+    def stop(self) -> None:
+        """End the threads and take the heartbeat away."""
+        self._stopped.set()
+        self._background.wake()
+        for thread in self._threads:
+            thread.join(_END_SECONDS)
+        with self._beating:
+            heartbeat.remove(self._state, heartbeat.Beat.of_this_process())
 
     def refresh(self) -> None:
         """Look at the pointer and change over if it moved. Loads in the calling thread."""
@@ -75,63 +116,85 @@ class Worker:
             logger.exception("a version could not be loaded")
             self._fail(f"unexpected {type(error).__name__} while loading; see the log")
 
-    async def watch(self, poll_seconds: float) -> None:
-        """Follow the pointer until cancelled: a stat a poll, a load when it moved."""
-        while True:
-            await asyncio.sleep(poll_seconds)
+    def beat(self) -> None:
+        """Say that this worker is alive and how it stands."""
+        with self._beating:
+            if self._stopped.is_set():
+                return
+            try:
+                heartbeat.write(self._state, self._beat())
+            except OSError as error:
+                problem = f"no heartbeat in {self._state.workers}: {error.strerror}"
+                if problem != self._unheard:
+                    logger.warning("%s; commands cannot see this worker", problem)
+                self._unheard = problem
+
+    def _beat(self) -> heartbeat.Beat:
+        serving, challenger = self.serving, self.challenger
+        return replace(
+            heartbeat.Beat.of_this_process(),
+            version=serving.loaded.version if serving else None,
+            generation=serving.generation if serving else None,
+            resident=self._residents.versions,
+            prepared=self._background.prepared,
+            challenger=challenger.version if challenger else None,
+            problem=self.problem,
+        )
+
+    def _keep_beating(self) -> None:
+        while not self._stopped.wait(heartbeat.PERIOD_SECONDS):
+            self.beat()
+
+    def _follow_pointer(self, poll_seconds: float) -> None:
+        while not self._stopped.wait(poll_seconds):
             retry = self.problem is not None and time.monotonic() >= self._retry_at
             if retry or self._signature() != self._seen:
-                await asyncio.to_thread(self.refresh)
+                self.refresh()
+                self.beat()
 
-    def _signature(self) -> tuple[int, ...] | None:
-        try:
-            found = self._state.champion.stat()
-        except OSError:
-            return None
-        return (found.st_mtime_ns, found.st_ino, found.st_size)
+    def _signature(self) -> tuple[int, ...]:
+        """Of the pointer and of who is in the shadow. Opened, as only that asks a shared file
+        system for what another host wrote."""
+        found: tuple[int, ...] = ()
+        for path in (self._state.champion, self._state.challenger):
+            try:
+                handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                found += (0, 0, 0)
+                continue
+            facts = os.fstat(handle)
+            os.close(handle)
+            found += (facts.st_mtime_ns, facts.st_ino, facts.st_size)
+        return found
 
     def _follow(self) -> None:
         champion = pointer.read(self._state)
         if champion is None:
             self._serve_without_pointer()
             return
-        current = self.serving.loaded if self.serving is not None else None
-        wanted = (champion.version, champion.digest)
-        if current is not None and (current.version, current.digest) == wanted:
-            loaded = current
-        else:
-            loaded = self._load(champion)
-        self._serve(Serving(loaded, champion.generation, champion.event))
-
-    def _load(self, champion: pointer.Champion) -> "LoadedVersion":
-        stored = store.get(self._state, champion.model, champion.version)
-        return self._read(stored.folder, champion.version, champion.digest)
-
-    def _read(self, folder: Path, version: str, digest: str | None) -> "LoadedVersion":
-        # scikit-learn takes seconds to import, and BentoML's parent process never needs it.
-        from registry.loaded import load
-
-        return load(folder, version, digest, self._max_rows)
+        key = Key.of(champion)
+        self._serve(Serving(self._residents.serve(key), champion.generation, champion.event))
+        self._background.want(champion)
 
     def _serve_without_pointer(self) -> None:
         if self.serving is not None and self.serving.generation > 0:
             self._fail(f"{self._state.champion} is gone; the version in memory goes on")
         elif self._baked is not None:
             if self.serving is None:
-                loaded = self._read(self._baked.folder, self._baked.version, None)
-                self._serve(Serving(loaded, 0, {}))
+                self._serve(Serving(self._load_baked(self._baked), 0, {}))
             self.problem = None
         else:
             self._fail("no champion yet; run `python -m registry promote --version vX.Y.Z`")
+
+    def _load_baked(self, baked: Baked) -> "LoadedVersion":
+        from registry.loaded import load
+
+        return load(baked.folder, baked.version, None, self._max_rows)
 
     def _serve(self, serving: Serving) -> None:
         changed = self.serving is None or self.serving.generation != serving.generation
         self.serving = serving
         self.problem = None
-        # What a version holds never becomes garbage while it serves; keep the collector off it.
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
         if changed:
             self._on_swap(serving.generation)
             logger.info("serving %s, generation %d", serving.loaded.version, serving.generation)

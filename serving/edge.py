@@ -32,11 +32,20 @@ _HAND_OVER = b'{"instances":[]}'  # the validated rows travel in the Exchange
 
 
 class Edge:
-    """Wraps the service's app; one instance a worker."""
+    """Wraps the service's app; one instance a worker. `on_answered` is given each scored request
+    once its answer has left; it must not take long."""
 
-    def __init__(self, app: App, *, worker: Worker, settings: ServingSettings) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        worker: Worker,
+        settings: ServingSettings,
+        on_answered: Callable[[Exchange], None],
+    ) -> None:
         self._app = app
         self._worker = worker
+        self._on_answered = on_answered
         self._settings = settings
         self._in_flight = 0
 
@@ -75,6 +84,8 @@ class Edge:
         except TimeoutError:
             answer.exchange.refusal = Refusal.of(504)  # what was not logged yet will not be
             await answer.refuse(answer.exchange.refusal)
+        if answer.exchange.is_scored:
+            self._on_answered(answer.exchange)
 
     def _admit(self, body: bytes, exchange: Exchange) -> Refusal | None:
         if self._in_flight >= self._settings.max_concurrency:

@@ -27,6 +27,11 @@ class Exchange:
     scores: list[float] = field(default_factory=list)
     refusal: Refusal | None = None
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether it is answered with scores, and not with a refusal."""
+        return bool(self.scores) and self.refusal is None
+
     def prediction_id(self, position: int) -> str:
         return f"{self.prefix}-{position}"
 

@@ -40,7 +40,7 @@ class Predictor:
     def _score(self, version: "LoadedVersion", exchanges: Sequence[Exchange]) -> None:
         rows = [row.values for exchange in exchanges for row in exchange.rows]
         try:
-            scores = iter(_checked(version.scorer.score(rows), len(rows)).tolist())
+            scores = iter(checked(version.scorer.score(rows), len(rows)).tolist())
         except Exception as error:
             if len(exchanges) == 1:
                 exchange = exchanges[0]
@@ -112,7 +112,7 @@ def _by_version(batch: Sequence[Exchange]) -> "list[tuple[LoadedVersion, list[Ex
     return list(found.values())
 
 
-def _checked(scores: "NDArray[np.float64]", rows: int) -> "NDArray[np.float64]":
+def checked(scores: "NDArray[np.float64]", rows: int) -> "NDArray[np.float64]":
     """Too few scores, or NaN, would leave as somebody's silent 200."""
     if scores.shape != (rows,) or not math.isfinite(scores.sum()):
         raise ValueError(f"the pipeline returned {scores.shape} scores for {rows} rows, or NaN")

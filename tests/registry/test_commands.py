@@ -41,10 +41,19 @@ def process(state: State, *arguments: str, **extra: str) -> "subprocess.Complete
     return done
 
 
+FORCED = ["promote", "--force", "--reason", "made by hand", "--version"]
+"""There is no pipeline in these versions that a guardrail could score."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         ([], 2),
+        (["promote", "--version", "v1.0.0", "--force"], 2),
+        (["promote", "--version", "v1.0.0", "--force", "--reason", " "], 2),
+        (["shadow", "--version", "v1.0.0", "--off"], 2),
+        (["shadow", "--version", "v9.0.0"], 3),
+        (["shadow", "--version", "v1.0.0"], 3),
         (["demote"], 2),
         (["promote"], 2),
         (["promote", "--version"], 2),
@@ -67,6 +76,8 @@ def process(state: State, *arguments: str, **extra: str) -> "subprocess.Complete
         (["verify"], 0),
         (["list"], 0),
         (["history"], 0),
+        (["shadow"], 0),
+        (["shadow", "--off"], 0),
         (["--help"], 0),
         (["rollback", "--help"], 0),
     ],
@@ -101,9 +112,9 @@ def test_nothing_registered_says_what_to_do(
 
 def test_flags_take_underscores_and_dashes_alike(home: State) -> None:
     for flag in ("--dry_run", "--dry-run"):
-        assert run("promote", "--version", "v1.0.0", flag, "--reason=under_score") == 0
+        assert run("promote", "--version", "v1.0.0", "--force", flag, "--reason=under_score") == 0
         assert not home.champion.exists()
-    assert run("promote", "--version=v1.0.0", "--reason=under_score") == 0
+    assert run("promote", "--version=v1.0.0", "--force", "--reason=under_score") == 0
     assert json.loads(home.champion.read_bytes())["event"]["reason"] == "under_score"
 
 
@@ -111,7 +122,8 @@ def test_a_round_of_commands_and_their_json(
     home: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for version in ("v1.0.0", "v1.1.0"):
-        moved = output(capsys, "promote", "--version", version)
+        moved = output(capsys, *FORCED, version)
+    assert moved.pop("seconds") < 1
     assert moved == {
         "action": "promote",
         "model": MODEL,
@@ -119,6 +131,9 @@ def test_a_round_of_commands_and_their_json(
         "to": "v1.1.0",
         "generation": 2,
         "done": True,
+        "workers": 0,
+        "resident": 0,
+        "verdict": {"status": "skipped", "forced": True},
     }
     assert output(capsys, "rollback", "--reason", "drill", "--dry-run") == moved | {
         "action": "rollback",
@@ -126,6 +141,8 @@ def test_a_round_of_commands_and_their_json(
         "to": "v1.0.0",
         "generation": 3,
         "done": False,
+        "seconds": 0,
+        "verdict": None,
     }
     assert output(capsys, "rollback", "--reason", "drill")["to"] == "v1.0.0"
     assert output(capsys, "champion") == json.loads(home.champion.read_bytes())
@@ -145,8 +162,9 @@ def test_a_round_of_commands_and_their_json(
 def test_the_tables_show_every_version_and_move(
     home: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run("promote", "--version", "v1.1.0", "--reason", "[/b] [red]text[/red]")
-    capsys.readouterr()
+    reason = "[/b] [red]text[/red]"
+    assert run("promote", "--version", "v1.1.0", "--force", "--reason", reason) == 0
+    assert "no service is running" in capsys.readouterr().out
     assert run("list") == 0
     lines = capsys.readouterr().out.splitlines()
     shown = [line for line in lines if "v1." in line]
@@ -155,10 +173,12 @@ def test_the_tables_show_every_version_and_move(
     ]
     assert ["★" in line for line in shown] == [False, True, False]
     assert all(line.count("0.800") == 3 for line in shown)
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= 100
     assert sum(line.count("0.700–0.900") for line in lines) == 9
     assert run("history") == 0
-    assert "[/b]" in capsys.readouterr().out
+    moves = capsys.readouterr().out
+    assert "[/b]" in moves
+    assert "forced" in moves
 
 
 @pytest.mark.parametrize(
@@ -180,12 +200,12 @@ def test_a_damaged_version_does_not_hide_the_others(
 def test_a_flipped_byte_exits_6_and_leaves_the_champion(
     home: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run("promote", "--version", "v1.0.0")
-    run("promote", "--version", "v1.1.0")
+    run(*FORCED, "v1.0.0")
+    run(*FORCED, "v1.1.0")
     flip_byte(home.models / MODEL / "v1.0.0" / "pipeline.skops")
     before = tree_sha256(home.registry)
     capsys.readouterr()
-    for arguments in (["promote", "--version", "v1.0.0"], ["rollback", "--reason", "x"]):
+    for arguments in ([*FORCED, "v1.0.0"], ["rollback", "--reason", "x"]):
         assert run(*arguments) == 6
         assert "pipeline.skops" in capsys.readouterr().err
     assert tree_sha256(home.registry) == before
@@ -196,18 +216,89 @@ def test_a_flipped_byte_exits_6_and_leaves_the_champion(
     ]
 
 
-def test_a_damaged_pointer_is_named_by_every_command_that_reads_it(
-    home: State, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("content", [b'{"torn', b"", None])
+def test_a_lost_pointer_is_named_and_verify_writes_it_anew(
+    home: State, capsys: pytest.CaptureFixture[str], content: bytes | None
 ) -> None:
-    run("promote", "--version", "v1.0.0")
-    home.champion.write_bytes(b'{"torn')
-    assert run("champion") == 6
-    assert "promote a version to write it anew" in capsys.readouterr().err
-    assert run("verify") == 6
+    run(*FORCED, "v1.0.0")
+    run(*FORCED, "v1.1.0")
+    whole = home.champion.read_bytes()
+    home.champion.unlink()
+    if content is not None:
+        home.champion.write_bytes(content)
+    capsys.readouterr()
+    assert run("champion") == (3 if content is None else 6)
+    assert "python -m registry verify" in capsys.readouterr().err
     assert run("list") == 0
     assert run("history") == 0
-    assert run("promote", "--version", "v1.1.0") == 0
     assert run("verify") == 0
+    assert "written anew from the history" in capsys.readouterr().out
+    assert home.champion.read_bytes() == whole
+
+
+def test_a_pointer_is_not_written_anew_from_a_history_that_was_edited(
+    home: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*FORCED, "v1.0.0")
+    run(*FORCED, "v1.1.0")
+    home.history.write_text(home.history.read_text().replace('"generation":1', '"generation":3'))
+    home.champion.write_bytes(b"{")
+    assert run("verify") == 6
+    assert home.champion.read_bytes() == b"{"
+    assert run(*FORCED, "v1.2.0") == 0
+
+
+def test_promoting_the_champion_again_changes_nothing(
+    home: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*FORCED, "v1.0.0")
+    before = tree_sha256(home.registry)
+    capsys.readouterr()
+    assert run(*FORCED, "v1.0.0") == 0
+    assert "the champion already" in capsys.readouterr().out
+    assert tree_sha256(home.registry) == before
+
+
+def test_list_shows_when_a_version_was_champion_and_that_it_was_rolled_back(
+    home: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version in ("v1.0.0", "v1.1.0"):
+        run(*FORCED, version)
+    run("rollback", "--reason", "5xx alto")
+    run("shadow", "--version", "v1.2.0")
+    capsys.readouterr()
+    first, second, third = output(capsys, "list")
+    assert [entry["rolled_back"] for entry in (first, second, third)] == [False, True, False]
+    assert [entry["challenger"] for entry in (first, second, third)] == [False, False, True]
+    assert [term["generation"] for term in first["terms"]] == [1, 3]
+    assert [term["ended_by"] for term in first["terms"]] == ["promote", None]
+    assert [term["ended_by"] for term in second["terms"]] == ["rollback"]
+    assert third["terms"] == []
+    run("list")
+    shown = capsys.readouterr().out
+    assert "rolled back" in shown
+    assert "challenger" in shown
+
+
+def test_the_shadow_is_chosen_told_and_ended(
+    home: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(*FORCED, "v1.0.0")
+    assert run("shadow", "--version", "v1.0.0") == 2  # the champion cannot be its own challenger
+    assert "another version" in capsys.readouterr().err
+    assert output(capsys, "shadow", "--version", "v1.1.0", "--dry-run")["done"] is False
+    assert not home.challenger.exists()
+    chosen = output(capsys, "shadow", "--version", "v1.1.0")["challenger"]
+    assert chosen.items() <= json.loads(home.challenger.read_bytes()).items()
+    assert output(capsys, "shadow")["challenger"] == chosen
+    home.challenger.write_bytes(b"{")
+    assert run("shadow") == 6
+    assert "--off" in capsys.readouterr().err
+    assert output(capsys, "shadow", "--off")["challenger"] is None
+    assert not home.challenger.exists()
+    run("shadow", "--version", "v1.1.0")
+    run(*FORCED, "v1.1.0")  # who has become the champion is in nobody's shadow
+    assert not home.challenger.exists()
 
 
 def test_list_shows_every_model_or_the_one_asked_for(
@@ -226,13 +317,13 @@ def test_a_home_that_is_a_file_is_no_traceback(tmp_path: Path, state: State) -> 
     path.write_text("")
     assert process(State(path), "promote", "--version", "v1.0.0").returncode == 2
     state.registry.write_text("")
-    done = process(state, "promote", "--version", "v1.0.0")
+    done = process(state, *FORCED, "v1.0.0")
     assert done.returncode in (1, 6)
     assert "registry" in done.stderr
 
 
 def test_a_terminal_without_arrows_fails_no_move(state: State) -> None:
-    for arguments in (["promote", "--version", "v1.0.0"], ["list"], ["history"], ["champion"]):
+    for arguments in ([*FORCED, "v1.0.0"], ["list"], ["history"], ["champion"], ["shadow"]):
         assert process(state, *arguments, PYTHONIOENCODING="ascii").returncode == 0
 
 
@@ -240,7 +331,8 @@ def test_a_terminal_without_arrows_fails_no_move(state: State) -> None:
     "arguments",
     [
         ["rollback", "--reason", "x"],
-        ["promote", "--version", "v1.0.0"],
+        [*FORCED, "v1.0.0"],
+        ["shadow", "--version", "v1.0.0"],
         ["champion"],
         ["verify"],
     ],
@@ -249,7 +341,7 @@ def test_moving_the_pointer_needs_the_standard_library_only(
     home: State, arguments: list[str]
 ) -> None:
     for version in ("v1.0.0", "v1.1.0"):
-        assert run("promote", "--version", version) == 0
+        assert run(*FORCED, version) == 0
     script = (
         "import sys\n"
         "from registry.__main__ import main\n"

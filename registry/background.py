@@ -1,0 +1,121 @@
+"""Loading what a worker may have to serve next: the version that a promote prepares, the one that a
+rollback would go back to, and the challenger."""
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from registry import challenger, history, pointer, store
+from registry.errors import IntegrityError, RegistryError
+from registry.heartbeat import Prepared
+from registry.pointer import Champion
+from registry.residents import Key, Residents
+from registry.state import State
+
+if TYPE_CHECKING:
+    from registry.loaded import LoadedVersion
+
+logger = logging.getLogger("bentoml.datathon")
+
+
+class Background:
+    """Loads in a thread of its own and tells `beat` of what a command may wait for."""
+
+    def __init__(self, state: State, residents: Residents, beat: Callable[[], None]) -> None:
+        self.prepared: Prepared | None = None
+        self.challenger: LoadedVersion | None = None
+        self._state = state
+        self._residents = residents
+        self._beat = beat
+        self._champion: Champion | None = None
+        self._left: Key | None = None
+        self._awake = threading.Event()
+
+    def want(self, champion: Champion) -> None:
+        """Get ready for what may come after `champion`, which serves."""
+        before = self._champion
+        if before is not None and Key.of(before) != Key.of(champion):
+            self._left = Key.of(before)
+        self._champion = champion
+        self._awake.set()
+
+    def wake(self) -> None:
+        """Let `run` see that it is stopped."""
+        self._awake.set()
+
+    def run(self, stopped: threading.Event) -> None:
+        """Work until `stopped`."""
+        while self._awake.wait() and not stopped.is_set():
+            self._awake.clear()
+            if self._champion is not None:
+                self._get_ready(self._champion)
+
+    def _get_ready(self, champion: Champion) -> None:
+        wanted = {Key.of(champion), self._left, self._asked_for(champion)}
+        self._beat()
+        wanted |= {self._challenging(champion), self._previous()}
+        self._residents.keep({key for key in wanted if key is not None})
+        # What a version holds never becomes garbage while it is here; keep the collector off it.
+        gc.freeze()
+        self._beat()
+
+    def _asked_for(self, champion: Champion) -> Key | None:
+        """Load what a promote waits for, once, and say what came of it."""
+        asked = champion.prepare
+        if asked is None:
+            return None
+        key = Key(asked["model"], asked["version"], asked["digest"])
+        if self.prepared is None or self.prepared.id != asked["id"]:
+            began = time.monotonic()
+            problem = self._problem_with(key)
+            if problem is not None:
+                logger.error("cannot prepare %s: %s", key.version, problem)
+            self.prepared = Prepared(asked["id"], problem, round(time.monotonic() - began, 3))
+        return key if self.prepared.problem is None else None
+
+    def _challenging(self, champion: Champion) -> Key | None:
+        """Load who is to be scored in the shadow; a champion that has taken over is not."""
+        try:
+            chosen = challenger.read(self._state)
+        except IntegrityError as error:
+            logger.error("%s", error)
+            chosen = None
+        if chosen is None or Key.of(chosen) == Key.of(champion):
+            self.challenger = None
+            return None
+        key = Key.of(chosen)
+        problem = self._problem_with(key)
+        if problem is not None:
+            logger.error("cannot score %s in the shadow: %s", key.version, problem)
+        self.challenger = None if problem is not None else self._residents.load(key)
+        return key if problem is None else None
+
+    def _previous(self) -> Key | None:
+        """Load what a rollback would go back to."""
+        good = history.good_champions(pointer.events(self._state))
+        if len(good) < 2:
+            return None
+        try:
+            stored = store.get(self._state, *good[-2])
+            key = Key(stored.model, str(stored.version), stored.digest)
+        except RegistryError as error:
+            logger.error("a rollback would fail: %s", error)
+            return None
+        problem = self._problem_with(key)
+        if problem is not None:
+            logger.error("a rollback to %s would fail: %s", key.version, problem)
+        return key if problem is None else None
+
+    def _problem_with(self, key: Key) -> str | None:
+        """Why a version cannot be loaded; None where it is in memory now."""
+        try:
+            self._residents.load(key)
+        except (RegistryError, OSError) as error:
+            return str(error)
+        except Exception as error:  # a version must not end the thread that loads the next one
+            logger.exception("a version could not be loaded")
+            return f"unexpected {type(error).__name__} while loading; see the worker's log"
+        return None

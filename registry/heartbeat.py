@@ -1,0 +1,171 @@
+"""Heartbeats: which workers are alive on whichever host, and what each serves and has prepared.
+
+A worker replaces one small file of its own every second and at each change; who has not for three
+seconds is dead, by the clock of the file system, so that hosts need not agree on the time. Standard
+library only.
+"""
+
+import json
+import os
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from registry.state import State
+
+PERIOD_SECONDS = 1.0
+EXPIRES_SECONDS = 3.0
+_FORGOTTEN_SECONDS = 60.0
+_POLL_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What came of loading the version that a promote asked for; `problem` is None where it can
+    serve."""
+
+    id: str
+    problem: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One worker. `namespace` is where its pid counts; `resident` are the versions that it can
+    change to at once; `challenger` is the one that it scores in the shadow."""
+
+    host: str
+    namespace: str
+    pid: int
+    version: str | None = None
+    generation: int | None = None
+    resident: tuple[str, ...] = ()
+    prepared: Prepared | None = None
+    challenger: str | None = None
+    problem: str | None = None
+
+    @classmethod
+    def of_this_process(cls) -> "Beat":
+        return cls(socket.gethostname(), _namespace(), os.getpid())
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Beat":
+        """Raises TypeError or KeyError for anything but a heartbeat."""
+        prepared = content["prepared"]
+        return cls(
+            **{
+                **content,
+                "resident": tuple(content["resident"]),
+                "prepared": None if prepared is None else Prepared(**prepared),
+            }
+        )
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+    def is_gone(self) -> bool:
+        """Whether the process is known to have ended, without waiting for it to expire."""
+        if (self.host, self.namespace) != (socket.gethostname(), _namespace()):
+            return False
+        return not Path(f"/proc/{self.pid}").exists()
+
+
+class Workers:
+    """Whoever has a heartbeat now."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._now = clock(state)
+
+    def alive(self) -> list[Beat]:
+        return live(self._state, self._now())
+
+    def missing(self, ready: Callable[[Beat], bool], seconds: float) -> list[Beat]:
+        """Wait until all that are alive are ready; those that are not after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while missing := [beat for beat in self.alive() if not ready(beat)]:
+            if time.monotonic() > deadline:
+                return missing
+            time.sleep(_POLL_SECONDS)
+        return []
+
+
+def write(state: State, beat: Beat) -> None:
+    """Replace the worker's file, so that a reader sees the old beat or the new one.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    path = _path(state, beat)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(beat)), encoding="utf-8")
+    temporary.replace(path)
+
+
+def remove(state: State, beat: Beat) -> None:
+    """Say that the worker ended."""
+    with suppress(OSError):
+        _path(state, beat).unlink(missing_ok=True)
+
+
+def clock(state: State) -> Callable[[], float]:
+    """The time as the state's file system tells it, seconds since 1970; this host's own where the
+    state cannot be written to."""
+    try:
+        with tempfile.TemporaryFile(dir=state.registry) as probe:
+            probe.write(b"?")
+            probe.flush()
+            offset = os.fstat(probe.fileno()).st_mtime - time.monotonic()
+    except OSError:
+        offset = time.time() - time.monotonic()
+    return lambda: time.monotonic() + offset
+
+
+def live(state: State, now: float) -> list[Beat]:
+    """The workers that are alive at `now`, by name."""
+    return sorted(
+        (beat for beat, age in _beats(state, now) if age < EXPIRES_SECONDS and not beat.is_gone()),
+        key=lambda beat: (beat.host, beat.pid),
+    )
+
+
+def sweep(state: State, now: float) -> None:
+    """Remove what workers that were killed left behind."""
+    for path in _files(state):
+        with suppress(OSError):
+            if now - path.stat().st_mtime > _FORGOTTEN_SECONDS:
+                path.unlink()
+
+
+def _beats(state: State, now: float) -> list[tuple[Beat, float]]:
+    found = []
+    for path in _files(state):
+        with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as stream:
+            age = now - os.fstat(stream.fileno()).st_mtime
+            found.append((Beat.from_dict(json.load(stream)), age))
+    return found
+
+
+def _files(state: State) -> list[Path]:
+    return list(state.workers.glob("*.json"))
+
+
+def _path(state: State, beat: Beat) -> Path:
+    place = re.sub(r"[^A-Za-z0-9.-]", "_", f"{beat.host}-{beat.namespace}")
+    return state.workers / f"{place}-{beat.pid}.json"
+
+
+def _namespace() -> str:
+    """Two containers may have one host name and the same pids."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""

@@ -1,0 +1,91 @@
+"""`shadow`: who is scored beside the champion, and by how many workers. Standard library only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from registry import challenger
+from registry.challenger import Challenger
+from registry.errors import UnconfirmedError
+from registry.heartbeat import Beat, Workers
+from registry.state import State
+
+CONFIRM_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """Who is in the shadow, or with `would` could be; `scoring` of the workers score it."""
+
+    challenger: Challenger | None
+    workers: int
+    scoring: int
+    would: bool = False
+
+    def __str__(self) -> str:
+        words = "off" if self.challenger is None else f"{self.challenger.model}:"
+        words += "" if self.challenger is None else self.challenger.version
+        if self.would:
+            return f"would be {words}"
+        if self.workers == 0:
+            return f"{words}; no service is running"
+        return f"{words}, scored by {self.scoring} of {self.workers} workers"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "challenger": None if self.challenger is None else vars(self.challenger),
+            "workers": self.workers,
+            "scoring": self.scoring,
+            "done": not self.would,
+        }
+
+
+def current(state: State) -> Shadow:
+    """Who is in the shadow.
+
+    Raises:
+        IntegrityError: challenger.json is damaged.
+    """
+    return _seen(challenger.read(state), Workers(state).alive())
+
+
+def begin(state: State, *, model: str | None, version: str, dry_run: bool) -> Shadow:
+    """Put a version into the shadow and wait until all workers score it.
+
+    Raises:
+        UnknownVersionError, IntegrityError, UsageError, MovedError: nothing was changed.
+        UnconfirmedError: a worker does not score it.
+    """
+    chosen = challenger.choose(state, model=model, version=version, dry_run=dry_run)
+    if dry_run:
+        return Shadow(chosen, 0, 0, would=True)
+    return _confirmed(state, chosen)
+
+
+def end(state: State, *, dry_run: bool) -> Shadow:
+    """Let no version be scored in the shadow, and wait until none is.
+
+    Raises:
+        MovedError: another command holds the lock.
+        UnconfirmedError: a worker still scores one.
+    """
+    if dry_run:
+        return Shadow(None, 0, 0, would=True)
+    challenger.dismiss(state)
+    return _confirmed(state, None)
+
+
+def _confirmed(state: State, chosen: Challenger | None) -> Shadow:
+    wanted = chosen.version if chosen is not None else None
+    workers = Workers(state)
+    missing = workers.missing(lambda beat: beat.challenger == wanted, CONFIRM_SECONDS)
+    if missing:
+        names = ", ".join(beat.name for beat in missing)
+        raise UnconfirmedError(
+            f"the shadow is set to {wanted or 'off'}, but not in {names}; see the service's log"
+        )
+    return _seen(chosen, workers.alive())
+
+
+def _seen(chosen: Challenger | None, alive: list[Beat]) -> Shadow:
+    scoring = sum(beat.challenger is not None for beat in alive)
+    return Shadow(chosen, len(alive), scoring)

@@ -1,0 +1,97 @@
+"""Who is alive, by files that real processes leave behind."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from registry import heartbeat
+from registry.heartbeat import Beat, Prepared, Workers
+from registry.state import State
+
+
+def aged(state: State, beat: Beat, seconds: float) -> None:
+    """A heartbeat that was written so long ago."""
+    heartbeat.write(state, beat)
+    path = max(state.workers.iterdir(), key=lambda one: one.stat().st_mtime_ns)
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+@pytest.fixture
+def own() -> Beat:
+    return replace(Beat.of_this_process(), version="v1.0.0", generation=3, resident=("v1.0.0",))
+
+
+def test_a_beat_is_read_as_it_was_written(state: State, own: Beat) -> None:
+    beat = replace(own, prepared=Prepared("a1", "no such file", 0.2), challenger="v1.1.0")
+    heartbeat.write(state, beat)
+    assert Workers(state).alive() == [beat]
+    heartbeat.write(state, replace(beat, generation=4))
+    assert [found.generation for found in Workers(state).alive()] == [4]
+    heartbeat.remove(state, beat)
+    assert Workers(state).alive() == []
+    assert list(state.workers.iterdir()) == []
+
+
+def test_who_was_silent_for_three_seconds_is_dead(state: State, own: Beat) -> None:
+    elsewhere = replace(own, host="other-host")
+    aged(state, elsewhere, 2.0)
+    assert Workers(state).alive() == [elsewhere]
+    aged(state, elsewhere, 3.5)
+    assert Workers(state).alive() == []
+
+
+def test_a_process_of_this_host_that_ended_is_dead_at_once(state: State, own: Beat) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    heartbeat.write(state, replace(own, pid=ended.pid))
+    assert Workers(state).alive() == []
+    # The same number says nothing on another host, or among another container's processes.
+    for other in (replace(own, host="other"), replace(own, namespace="pid:[1]")):
+        heartbeat.write(state, replace(other, pid=ended.pid))
+    assert len(Workers(state).alive()) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"host": 3}', b"\xff"])
+def test_what_is_no_heartbeat_is_passed_over(state: State, own: Beat, content: bytes) -> None:
+    heartbeat.write(state, own)
+    (state.workers / "other.json").write_bytes(content)
+    assert Workers(state).alive() == [own]
+
+
+def test_the_file_systems_clock_counts_and_not_the_hosts(
+    state: State, own: Beat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeat.write(state, own)
+    state.registry.mkdir(exist_ok=True)
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # a host whose clock was never set
+    assert Workers(state).alive() == [own]
+
+
+def test_waiting_ends_when_all_are_ready_and_names_who_is_not(state: State, own: Beat) -> None:
+    heartbeat.write(state, own)
+    workers = Workers(state)
+    assert workers.missing(lambda beat: beat.generation == 3, 5) == []
+    began = time.monotonic()
+    assert workers.missing(lambda beat: beat.generation == 4, 0.2) == [own]
+    assert 0.2 <= time.monotonic() - began < 2
+    aged(state, own, 2.9)  # and expires while somebody waits for it
+    assert workers.missing(lambda beat: beat.generation == 4, 5) == []
+
+
+def test_what_killed_workers_left_is_swept(state: State, own: Beat) -> None:
+    aged(state, replace(own, pid=1), 61.0)
+    heartbeat.write(state, own)
+    heartbeat.sweep(state, time.time())
+    assert [json.loads(path.read_bytes())["pid"] for path in state.workers.iterdir()] == [own.pid]
+
+
+def test_a_name_of_a_host_cannot_lead_out_of_the_folder(state: State, own: Beat) -> None:
+    heartbeat.write(state, replace(own, host="../../etc/cron"))
+    assert [path.parent for path in Path(state.registry).rglob("*.json")] == [state.workers]
