@@ -223,7 +223,7 @@ def _feature(
 def _category(
     feature: Feature, series: "pd.Series[Any]"
 ) -> tuple[NDArray[Any], list[Violation], int]:
-    texts = [None if pd.isna(value) else _text(value) for value in series.tolist()]
+    texts = [None if pd.isna(value) else text_of(value) for value in series.tolist()]
     unusual = np.array([text is not None and text not in feature.levels for text in texts])
     long = np.array([text is not None and len(text) > MAX_TEXT for text in texts])
     if feature.closed:
@@ -252,7 +252,7 @@ def _whole(number: float) -> int | float:
     return int(number) if number.is_integer() else number
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """A level that stands as 10.0 in a column of numbers with nulls is the level 10."""
     return str(_whole(value)) if isinstance(value, float) else str(value)
 

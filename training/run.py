@@ -1,7 +1,8 @@
 """One training run from rows to artefacts, told on the terminal."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from training import artifacts, cohort
 from training.baselines import refuse_leakage
 from training.data import Dataset, check, parse_table, read_bytes
 from training.errors import TrainingError
-from training.fit import Trained, train
+from training.fit import Progress, Trained, train
 from training.model_card import compared, show
 
 
@@ -28,47 +29,80 @@ def run(data: Path | None, output: Path, configuration: Configuration, console: 
         TrainingError, RegistryError: nothing is written then.
     """
     artifacts.refuse_foreign(output)
-    with console.status("read the rows") as status:
-        table, source = _rows(data, configuration)
+    with telling(console, "read the rows") as progress:
+        table, source = _bundled(configuration) if data is None else file_rows(data)
         dataset = check(table, configuration)
-        _tell(dataset, len(table), console)
-        refuse_leakage(dataset, configuration.schema, configuration.training.leakage_auc)
+        tell(dataset, len(table), console)
+        return make(dataset, source, configuration, output, progress)
+
+
+def make(
+    dataset: Dataset,
+    source: Mapping[str, Any],
+    configuration: Configuration,
+    output: Path,
+    progress: Progress,
+) -> Trained:
+    """Train on rows that keep the contract and write the artefacts; `source` says where they are
+    from.
+
+    Raises:
+        TrainingError: nothing is written then.
+    """
+    refuse_leakage(dataset, configuration.schema, configuration.training.leakage_auc)
+    trained = train(dataset, configuration, progress)
+    progress("write the artefacts")
+    artifacts.write(trained, configuration, source, output)
+    return trained
+
+
+@contextmanager
+def telling(console: Console, first: str) -> Iterator[Progress]:
+    """A spinner that says what is done, from `first` on, and leaves a dim line for each step."""
+    with console.status(first) as status:
 
         def progress(step: str) -> None:
             status.update(step)
             console.print(f"  {step}", style="dim")
 
-        trained = train(dataset, configuration, progress)
-        progress("write the artefacts")
-        artifacts.write(trained, configuration, source, output)
-    return trained
+        yield progress
 
 
-def _rows(
-    data: Path | None, configuration: Configuration
-) -> tuple[pd.DataFrame, Mapping[str, Any]]:
-    if data is None:
-        table = cohort.generate(cohort.CohortPlan())
-        model, names = configuration.model, configuration.schema.names
-        if not {model.target, *names} <= set(table.columns):
-            raise TrainingError(
-                f"there is no bundled data for {model.name}: train it with --data FILE, then "
-                "register and promote it"
-            )
-        name, content = "bundled cohort", table.to_csv(index=False).encode()
-    else:
-        name, content = data.name, read_bytes(data)
-        table = parse_table(data, content)
-    return table, {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": len(table)}
+def file_rows(data: Path) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    """The table of a file, and what provenance says of it.
+
+    Raises:
+        TrainingError: it cannot be read.
+    """
+    content = read_bytes(data)
+    table = parse_table(data, content)
+    return table, source_of(data.name, content, len(table))
 
 
-def _tell(dataset: Dataset, rows: int, console: Console) -> None:
+def source_of(name: str, content: bytes, rows: int) -> dict[str, Any]:
+    """What provenance says of rows."""
+    return {"name": name, "sha256": hashlib.sha256(content).hexdigest(), "rows": rows}
+
+
+def tell(dataset: Dataset, rows: int, console: Console) -> None:
+    """How many of the rows there are, and what is odd about them."""
     console.print(
         f"{rows} rows keep the contract; {dataset.rows} have a label, "
         f"{dataset.unlabelled} have none yet and are left out"
     )
     for name, count in dataset.unusual.items():
         console.print(f"  note: {count} value(s) of {name} outside the usual range or levels")
+
+
+def _bundled(configuration: Configuration) -> tuple[pd.DataFrame, Mapping[str, Any]]:
+    table = cohort.generate(cohort.CohortPlan())
+    model, names = configuration.model, configuration.schema.names
+    if not {model.target, *names} <= set(table.columns):
+        raise TrainingError(
+            f"there is no bundled data for {model.name}: train it with --data FILE, then "
+            "register and promote it"
+        )
+    return table, source_of("bundled cohort", table.to_csv(index=False).encode(), len(table))
 
 
 def report(trained: Trained, output: Path, console: Console) -> None:

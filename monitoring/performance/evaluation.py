@@ -7,7 +7,7 @@ few rows too, where a bootstrap that never saw a failure claims certainty.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,23 +120,28 @@ def evaluate(
     PR-AUC is average precision, ROC-AUC counts a tie as half, ECE uses ten bins of equal mass
     (Nixon et al., 2019), F1 and F2 need positives as recall does. There is one row at least.
     """
-    sample = _Sample(target, scores, flags)
-    groups, codes = np.unique(entities, return_inverse=True)
-    rng = np.random.default_rng(seed)
+    sample = Sample(target, scores, flags)
     point = sample.metrics(np.ones(len(target)))
     draws = np.empty((resamples, len(ALL_METRICS)))
     ece = ALL_METRICS.index("ece")
-    for draw in range(resamples):
-        picked = rng.integers(0, len(groups), len(groups))
-        draws[draw] = sample.metrics(
-            np.bincount(picked, minlength=len(groups))[codes].astype(float)
-        )
+    for draw, weights in enumerate(row_weights(entities, resamples=resamples, seed=seed)):
+        draws[draw] = sample.metrics(weights)
     # A distance is never negative, so the noise that a resample adds only ever makes it larger.
     draws[:, ece] = np.maximum(draws[:, ece] - draws[:, ece].mean() + point[ece], 0)
     estimates = {
-        name: _estimate(point[index], draws[:, index]) for index, name in enumerate(ALL_METRICS)
+        name: estimate(point[index], draws[:, index]) for index, name in enumerate(ALL_METRICS)
     }
     return Evaluation(len(target), int(target.sum()), int(flags.sum()), estimates)
+
+
+def row_weights(entities: NDArray[np.int64], *, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each row, whose entity is a code, stands in each resample of whole entities with
+    replacement: shape (rows,)."""
+    groups, codes = np.unique(entities, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        picked = rng.integers(0, len(groups), len(groups))
+        yield np.bincount(picked, minlength=len(groups))[codes].astype(np.float64)
 
 
 def calibration_curve(target: NDArray[np.int8], scores: Floats) -> tuple[Floats, Floats]:
@@ -166,8 +171,9 @@ def _bin_starts(ranked: Floats) -> NDArray[np.intp]:
     return np.asarray(starts[np.diff(bins, prepend=-1) > 0])
 
 
-class _Sample:
-    """Rows sorted by score once, so that each resample costs a few sums."""
+class Sample:
+    """Rows sorted by score once, so that each resample costs a few sums; arrays have shape
+    (rows,)."""
 
     def __init__(self, target: NDArray[np.int8], scores: Floats, flags: NDArray[np.bool_]) -> None:
         self._order = np.argsort(-scores, kind="stable")
@@ -209,7 +215,8 @@ class _Sample:
         return (1 + beta**2) * caught / (beta**2 * positives + flagged)
 
 
-def _estimate(value: float, draws: Floats) -> Estimate:
+def estimate(value: float, draws: Floats) -> Estimate:
+    """The value with the 95 % interval of its resamples, NaN where one was undefined."""
     if not np.isfinite(value):
         return Estimate(None, None, None)
     low, high = np.nanpercentile(draws, [2.5, 97.5])

@@ -28,7 +28,7 @@ _BIN_LEFT = 132  # for names of bins
 _RIGHT = 40  # for figures
 _ROW = 20
 _LEAST_PSI = 0.005
-_QUARTERS = (0, 0.25, 0.5, 0.75, 1)
+QUARTERS = (0, 0.25, 0.5, 0.75, 1)
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def psi_bars(features: Sequence[Psi], *, yellow: float, red: float, title: str) 
             bar(scale.start, scale.at(feature.psi), top + 4, _ROW - 12, f"bar {feature.status}"),
             words(f"{feature.psi:.2f}", WIDTH, top + 12, "end"),
         ]
-    axis = _axis(scale, _decades(scale), 4, bottom)
-    return drawing(axis, *parts, height=bottom + 18, title=title)
+    ground = axis(scale, _decades(scale), 4, bottom)
+    return drawing(ground, *parts, height=bottom + 18, title=title)
 
 
 def histogram(bins: Sequence[Bin], *, title: str) -> Markup:
@@ -126,9 +126,9 @@ def psi_by_day(days: Sequence[Psi], *, title: str, most: float) -> Markup:
         for day, (x, y) in zip(days, places, strict=True)
     ]
     return drawing(
-        _levels(up, _decades(up), 40, WIDTH - 12),
-        _path(noise, "line noise"),
-        _path(places, "line"),
+        levels(up, _decades(up), 40, WIDTH - 12),
+        path(noise, "line noise"),
+        path(places, "line"),
         *marks,
         *_date_labels([day.label for day in days], across, 100),
         height=104,
@@ -140,7 +140,7 @@ def forest(rows: Sequence[Interval], *, title: str, floor: float | None = None) 
     """Metrics between 0 and 1 with their intervals, one below the other; training as a diamond."""
     scale = Scale(0, 1, _LEFT + 4, WIDTH - _RIGHT - 4)
     bottom = _ROW * len(rows) + 4
-    parts = [_axis(scale, _QUARTERS, 4, bottom)]
+    parts = [axis(scale, QUARTERS, 4, bottom)]
     if floor is not None:
         parts.append(line(scale.at(floor), 4, scale.at(floor), bottom, "limit"))
     for index, row in enumerate(rows):
@@ -162,7 +162,7 @@ def over_time(
     """A metric between 0 and 1 by date with its intervals; nothing stands where it is undefined."""
     across = Scale(0, max(len(points) - 1, 1), 46, WIDTH - 16)
     up = Scale(0, 1, 172, 10)
-    parts = [_levels(up, _QUARTERS, 34, WIDTH - 6)]
+    parts = [levels(up, QUARTERS, 34, WIDTH - 6)]
     parts.append(line(34, up.at(floor), WIDTH - 6, up.at(floor), "limit"))
     if training is not None:
         parts.append(line(34, up.at(training), WIDTH - 6, up.at(training), "line noise"))
@@ -176,8 +176,8 @@ def reliability(points: Sequence[tuple[float, Interval]], *, title: str) -> Mark
     lies on."""
     across, up = Scale(0, 1, 40, 340), Scale(0, 1, 310, 10)
     return drawing(
-        _axis(across, _QUARTERS, up.at(1), up.at(0)),
-        _levels(up, _QUARTERS, across.at(0), across.at(1)),
+        axis(across, QUARTERS, up.at(1), up.at(0)),
+        levels(up, QUARTERS, across.at(0), across.at(1)),
         line(across.at(0), up.at(0), across.at(1), up.at(1), "line noise"),
         *(_upright(across.at(score), up, point) for score, point in points),
         height=328,
@@ -195,7 +195,7 @@ def _decades(scale: Scale) -> list[float]:
     return [10.0**power for power in range(-2, round(math.log10(scale.high)) + 1)]
 
 
-def _axis(scale: Scale, values: Sequence[float], top: float, bottom: float) -> Markup:
+def axis(scale: Scale, values: Sequence[float], top: float, bottom: float) -> Markup:
     """Upright lines at the values, named below."""
     ticks = [
         line(scale.at(v), top, scale.at(v), bottom, "grid")
@@ -205,7 +205,7 @@ def _axis(scale: Scale, values: Sequence[float], top: float, bottom: float) -> M
     return tag("g", *ticks)
 
 
-def _levels(scale: Scale, values: Sequence[float], left: float, right: float) -> Markup:
+def levels(scale: Scale, values: Sequence[float], left: float, right: float) -> Markup:
     """Level lines at the values, named on the left."""
     ticks = [
         line(left, scale.at(v), right, scale.at(v), "grid")
@@ -226,7 +226,8 @@ def _dot(x: float, y: float) -> Markup:
     return tag("circle", cx=x, cy=y, r=4, class_="dot")
 
 
-def _path(places: Sequence[tuple[float, float]], class_: str) -> Markup:
+def path(places: Sequence[tuple[float, float]], class_: str) -> Markup:
+    """A line through the places."""
     return tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in places), class_=class_)
 
 

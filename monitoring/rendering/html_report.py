@@ -27,7 +27,7 @@ def render(document: Document, lang: str) -> str:
     document = printable(document)
     sections = _drift if document["kind"] == "drift" else _performance
     return (
-        _environment()
+        environment()
         .get_template(f"{document['kind']}.html.j2")
         .render(
             document=document,
@@ -44,16 +44,17 @@ def render(document: Document, lang: str) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+def environment(*folders: Path) -> Environment:
+    """What pages are made with: templates of the folders and of this package; all is escaped."""
+    found = Environment(
+        loader=FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"icon": _icon, "stamp": stamp}
-    return environment
+    found.globals |= {"icon": _icon, "stamp": stamp}
+    return found
 
 
 def _icon(status: str) -> Markup:

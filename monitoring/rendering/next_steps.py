@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from monitoring.rendering.wording import Document, Wording
+from registry.versions import Version
 
 
 def sentence(document: Document, words: Wording) -> str:
@@ -49,11 +50,14 @@ def _fix_data(document: Document) -> list[str]:
 
 
 def _retrain_check(document: Document) -> list[str]:
-    version = shlex.quote(document["model_version"])
+    """Compare without a trace, then register, and promote if the guardrails pass."""
+    old = Version.parse(document["model_version"])
+    new = Version(old.major, old.minor + 1, 0)
+    retrain = f"python -m training.retrain --new_version {new} --data FILE --labels-from-log"
     return [
-        f"python -m monitoring.performance_drift --model_version {version} --window 180",
-        "python -m training.train --data FILE --output artifacts/",
-        f"python -m training.evaluate --model_version {version} --data FILE",
+        f"python -m monitoring.performance_drift --model_version {old} --window 180",
+        f"{retrain} --dry-run",
+        f"{retrain} --promote",
     ][document["kind"] == "performance" :]
 
 

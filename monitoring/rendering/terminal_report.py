@@ -65,7 +65,7 @@ def _show_verdict(document: Document, words: Wording, console: Console) -> None:
 def _drift(
     document: Document, words: Wording, days: Iterable[RichTable | str]
 ) -> Iterator[RichTable | str]:
-    yield _table(report_tables.features(document, words), words("h.features"))
+    yield draw(report_tables.features(document, words), words("h.features"))
     unclear = [f["name"] for f in document["features"] if f["status"] == "inconclusive"]
     if unclear:
         yield escape(words("note.unclear", names=words.names(unclear)))
@@ -84,26 +84,26 @@ def _drift(
 
 def _performance(document: Document, words: Wording) -> Iterator[RichTable | str]:
     metrics = report_tables.estimates(document["metrics"], document["training"], None, words)
-    yield _table(metrics, words("h.metrics"))
+    yield draw(metrics, words("h.metrics"))
     if document["weeks"]:
-        yield _table(report_tables.weeks(document, words), words("h.weeks"))
+        yield draw(report_tables.weeks(document, words), words("h.weeks"))
     if document["segments"]:
-        yield _table(report_tables.segments(document, words), words("h.segments"))
+        yield draw(report_tables.segments(document, words), words("h.segments"))
         hidden = len(document["segments"]) - len(report_tables.ranked_segments(document))
         if hidden:
             yield words("note.more", count=hidden)
-    yield _table(report_tables.label_checks(document, words), words("h.labels"), prose=2)
+    yield draw(report_tables.label_checks(document, words), words("h.labels"), prose=2)
 
 
 def _estimate(document: Document, words: Wording) -> Iterator[RichTable | str]:
     estimate = document["estimate"]
     errors = document.get("estimate_error")
     table = report_tables.estimates(estimate["metrics"], estimate["training"], errors, words)
-    yield _table(table, words("h.estimate"))
+    yield draw(table, words("h.estimate"))
     yield words.estimate_note(estimate)
 
 
-def _table(
+def draw(
     table: Table, title: str, *, prose: int = 0, tail: Sequence[Sequence[str]] = ()
 ) -> RichTable:
     """A table whose column number `prose` is text, as the first is; the others are figures.
@@ -143,7 +143,7 @@ def _by_day(document: Document, words: Wording) -> Iterator[RichTable]:
     if not days:
         return
     statuses = [[day["statuses"][name] for name in names] for day in days]
-    drawn = _table(report_tables.days(document, names, words), words("h.trend"), tail=statuses)
+    drawn = draw(report_tables.days(document, names, words), words("h.trend"), tail=statuses)
     for column in drawn.columns[: -len(names)]:
         column.no_wrap = True  # a long name of a feature is folded instead
     yield drawn

@@ -13,7 +13,7 @@ from sklearn import metrics as reference
 from monitoring.performance.evaluation import (
     ALL_METRICS,
     Evaluation,
-    _Sample,
+    Sample,
     calibration_bins,
     calibration_curve,
     evaluate,
@@ -83,7 +83,7 @@ def test_a_resample_counts_like_weights_in_scikit_learn(seed: int) -> None:
     target, scores = sample(200, seed, digits=1)
     flags = scores >= 0.4
     weights = np.random.default_rng(seed).integers(0, 4, 200).astype(float)
-    found = _Sample(target, scores, flags).metrics(weights)
+    found = Sample(target, scores, flags).metrics(weights)
     given = without_ece(expected(target, scores, flags, weights))
     assert without_ece(found) == pytest.approx(given)
 

@@ -265,6 +265,15 @@ def test_labels_are_awaited_for_the_same_window() -> None:
     assert "--from 2026-06-01T00:00:00 --to 2026-07-30T00:00:00" in last
 
 
+@pytest.mark.parametrize("report", [drift, performance])
+def test_retraining_is_compared_before_it_is_registered(report: Any) -> None:
+    *_, compare, promote = next_steps.commands(
+        report(next_step="retrain_check", model_version="v1.9.3")
+    )
+    retrain = "python -m training.retrain --new_version v1.10.0 --data FILE --labels-from-log"
+    assert (compare, promote) == (f"{retrain} --dry-run", f"{retrain} --promote")
+
+
 def commands() -> set[tuple[str, str, str]]:
     """Module, subcommand and flag of every `python -m` command."""
     found = set()
