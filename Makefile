@@ -1,4 +1,4 @@
-# make serve | test | lint | bench | bench-drift | bench-alarms | bench-estimates | lock
+# make serve | test | lint | bench | bench-swap | bench-shadow | bench-drift | bench-alarms | bench-estimates | lock
 # (PORT=8001 make serve)
 PYTHON ?= python3.11
 PORT ?= 8000
@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test lint bench bench-drift bench-alarms bench-estimates lock clean
+.PHONY: serve test lint bench bench-swap bench-shadow bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
@@ -26,6 +26,12 @@ lint: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.serving
+
+bench-swap: .venv/.dev
+	$(BIN)/python -m benchmarks.swap
+
+bench-shadow: .venv/.dev
+	$(BIN)/python -m benchmarks.shadow
 
 # The tools that monitoring is compared with live in environments of their own, made on demand.
 TOOLS := nannyml evidently feature-engine

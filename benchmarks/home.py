@@ -33,20 +33,27 @@ def make(folder: Path) -> State:
         BenchmarkError: one of the commands failed; its words stand on stderr.
     """
     artifacts = folder / "artifacts"
-    steps = [
-        ["training.train", "--output", str(artifacts)],
-        ["registry", "register", "--version", FIRST_VERSION, "--artifacts", str(artifacts)],
-        ["registry", "promote", "--version", FIRST_VERSION, "--reason", "benchmark"],
-    ]
-    environment = {**os.environ, "BENTOML_HOME": str(folder)}
-    for step in steps:
-        print(f"python -m {' '.join(step[:2])}", file=sys.stderr, flush=True)
-        done = subprocess.run(
-            [sys.executable, "-m", *step],
-            cwd=PROJECT,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        if done.returncode != 0:
-            raise BenchmarkError(f"python -m {step[0]} ended with exit code {done.returncode}")
-    return State(folder)
+    state = State(folder)
+    command(state, "training.train", "--output", str(artifacts))
+    command(
+        state, "registry", "register", "--version", FIRST_VERSION, "--artifacts", str(artifacts)
+    )
+    command(state, "registry", "promote", "--version", FIRST_VERSION, "--reason", "benchmark")
+    return state
+
+
+def command(state: State, *arguments: str) -> None:
+    """Run `python -m arguments` on a home.
+
+    Raises:
+        BenchmarkError: it failed; its words stand on stderr.
+    """
+    print(f"python -m {' '.join(arguments[:2])}", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, "BENTOML_HOME": str(state.home)},
+        stdout=subprocess.DEVNULL,
+    )
+    if done.returncode != 0:
+        raise BenchmarkError(f"python -m {arguments[0]} ended with exit code {done.returncode}")

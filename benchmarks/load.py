@@ -1,7 +1,9 @@
 """Load from wrk: requests that vary, and its summary as numbers."""
 
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,15 @@ end
 """
 _MARK = "RESULT "
 _ANSWER_SECONDS = 30
+
+
+def is_installed() -> bool:
+    """Whether wrk, and what puts it on a core, are here; one line says what is missing."""
+    for tool, package in (("wrk", "wrk"), ("taskset", "util-linux")):
+        if shutil.which(tool) is None:
+            print(f"error: {tool} is not installed: apt-get install {package}", file=sys.stderr)
+            return False
+    return True
 
 
 @dataclass(frozen=True)

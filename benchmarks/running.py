@@ -1,5 +1,6 @@
 """How a benchmark runs as a command: in a folder of its own, which goes with it however it ends."""
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable
@@ -11,6 +12,13 @@ from benchmarks.drift_measure import CommandError
 from benchmarks.errors import BenchmarkError
 from registry.errors import RegistryError
 from training.errors import TrainingError
+
+
+def positive(text: str) -> int:
+    """The type of a flag that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def run(bench: Callable[[Path], int]) -> int:

@@ -8,7 +8,6 @@ Exit code: 0 measured, 1 a request failed or nothing could be measured, 2 usage,
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import home, results, running
+from benchmarks import home, load, results, running
 from benchmarks.bodies import compare
 from benchmarks.bodies import make as make_bodies
 from benchmarks.load import Generator, Load
@@ -42,27 +41,19 @@ _CAPTION = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    for tool, package in (("wrk", "wrk"), ("taskset", "util-linux")):
-        if shutil.which(tool) is None:
-            print(f"error: {tool} is not installed: apt-get install {package}", file=sys.stderr)
-            return 2
+    if not load.is_installed():
+        return 2
     return running.run(lambda folder: _bench(options, folder))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.add_argument("--rounds", type=_positive, default=3)
-    parser.add_argument("--seconds", type=_positive, default=5, help="of one measurement")
+    parser.add_argument("--rounds", type=running.positive, default=3)
+    parser.add_argument("--seconds", type=running.positive, default=5, help="of one measurement")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
     parser.add_argument("--home", type=Path, help="measure the champion of this BENTOML_HOME")
     parser.add_argument("--json", type=Path, help="write every measurement to this file")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
 
 
 def _bench(options: argparse.Namespace, folder: Path) -> int:
@@ -105,20 +96,20 @@ def _measure(
                     f"round {number + 1}: {case.name} connections: {server.name}", file=sys.stderr
                 )
                 warm, _ = _run(generator, server, case, _WARM_UP_SECONDS)
-                load, used = _run(generator, server, case, seconds)
-                load = replace(load, failed=load.failed + warm.failed)
-                yield Measurement(case, number + 1, server.name, load, used)
+                seen, used = _run(generator, server, case, seconds)
+                seen = replace(seen, failed=seen.failed + warm.failed)
+                yield Measurement(case, number + 1, server.name, seen, used)
 
 
 def _run(generator: Generator, server: Server, case: Case, seconds: int) -> tuple[Load, float]:
     """The load and the CPU seconds of its time; returns when the server has come to rest."""
     before = cpu_seconds(server.pid)
-    load = generator.run(
+    seen = generator.run(
         server.address, _file(case.rows), connections=case.connections, seconds=seconds
     )
     used = cpu_seconds(server.pid) - before
     settle(server.pid)
-    return load, used
+    return seen, used
 
 
 def _file(rows: int) -> str:

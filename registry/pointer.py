@@ -208,6 +208,16 @@ def repair(state: State) -> list[dict[str, Any]]:
     return whole
 
 
+def moved(champion: Champion) -> MovedError:
+    """What to raise for whoever began with another champion."""
+    who = champion.event.get("by")
+    return MovedError(
+        f"{who} moved the champion to {champion.version} meanwhile (generation "
+        f"{champion.generation}): nothing was changed; look at `python -m registry history` and "
+        "try again"
+    )
+
+
 def who() -> str:
     """Who runs this command."""
     try:
@@ -235,10 +245,7 @@ def _of_line(line: history.Event, *, prepare: Mapping[str, str] | None) -> Champ
 def _refuse_moved(last: history.Event | None, expected: int | None) -> None:
     generation = last["generation"] if last else 0
     if last is not None and expected not in (None, generation):
-        raise MovedError(
-            f"{last['by']} moved the champion to {last['to']} meanwhile (generation {generation}): "
-            "nothing was changed; look at `python -m registry history` and try again"
-        )
+        raise moved(_of_line(last, prepare=None))
 
 
 def _storable(text: str) -> str:

@@ -194,7 +194,11 @@ def _prepare(state: State, stored: store.Stored, before: Champion, workers: Work
     try:
         with pointer.lock(state):
             pointer.announce(state, {**asked, "digest": stored.digest}, expected=before.generation)
-        silent = workers.missing(lambda beat: _answered(beat, asked["id"]), PREPARE_SECONDS)
+        silent = workers.missing(
+            lambda beat: _answered(beat, asked["id"]) or not _stands(state, before), PREPARE_SECONDS
+        )
+        if not _stands(state, before):
+            raise pointer.moved(pointer.last(state) or before)
         problems = [
             f"{beat.name}: {beat.prepared.problem}"
             for beat in workers.alive()
@@ -212,6 +216,15 @@ def _prepare(state: State, stored: store.Stored, before: Champion, workers: Work
         with suppress(RegistryError), pointer.lock(state):
             pointer.announce(state, None, expected=before.generation)
         raise
+
+
+def _stands(state: State, before: Champion) -> bool:
+    """Whether the champion is still the one that the promote began with."""
+    try:
+        champion = pointer.read(state)
+    except IntegrityError:
+        return False
+    return champion is not None and champion.generation == before.generation
 
 
 def _answered(beat: Beat, asked: str) -> bool:

@@ -27,6 +27,7 @@ from registry.state import BENTO_NAME, PROJECT, State, sync
 from registry.versions import Version, check_model_name
 
 _STAGING_SECONDS = 3600.0
+_SERVING_FOLDERS = ("envs", "tmp")  # which `bentoml serve` makes, and may not everywhere
 _SHOWN = 300  # characters of BentoML's last line
 
 
@@ -207,6 +208,8 @@ def _write_private(path: Path, content: bytes) -> None:
 def _move_in(state: State, staged: _Staged, model: Path) -> None:
     refuse_existing(state, model.name)
     bento, held_out = state.bentos / model.name, state.held_out / f"{model.name}.parquet"
+    for name in _SERVING_FOLDERS:
+        (state.home / name).mkdir(exist_ok=True)
     for target in (model, bento):
         target.parent.mkdir(parents=True, exist_ok=True)
     if bento.exists():  # left by a crash: its model does not exist

@@ -33,10 +33,10 @@ def pipeline_scores(home: Path, version: str, rows: list[dict[str, Any]]) -> NDA
     return np.asarray(pipeline.predict_proba(frame)[:, 1])
 
 
-def logged(home: Path) -> list[dict[str, Any]]:
-    """Every record of the inference log, as it stands in the files."""
+def logged(home: Path, log: str = "inference_log") -> list[dict[str, Any]]:
+    """Every record of a log, as it stands in the files."""
     return [
         json.loads(line)
-        for path in sorted((home / "inference_log").glob("dt=*/*.jsonl"))
+        for path in sorted((home / log).glob("dt=*/*.jsonl"))
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
