@@ -63,7 +63,7 @@ def show_history(events: Sequence[dict[str, Any]]) -> None:
     """A table on the terminal, newest move first."""
     table = Table(title="moves of the champion pointer")
     for name in ("generation", "at (UTC)", "action", "from", "to", "by", "verdict", "reason"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name.startswith("at"))
     for event in reversed(events):
         cells = [event["generation"], event.get("at"), event["action"], event.get("from")]
         cells += [event["to"], event.get("by"), _verdict(event), event.get("reason")]
