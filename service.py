@@ -20,20 +20,24 @@ from serving.exchange import CURRENT
 from serving.predictor import Predictor, answer
 from serving.process import is_restart, keep_metrics_apart, share_cores, tune
 from serving.shadow import Shadow
+from serving.traffic import Traffic
 
 CONFIGURATION = load()
 SERVING = CONFIGURATION.serving
 STATE = State.from_environment()
 LOG = InferenceLog(STATE.inference_log, EntityKeys.from_environment())
 WORKER = Worker(STATE, max_rows=SERVING.max_rows, on_swap=metrics.GENERATION.set)
-SHADOW = Shadow(WORKER, InferenceLog(STATE.shadow_log, LOG.keys), CONFIGURATION.shadow)
+TRAFFIC = Traffic()
+SHADOW = Shadow(
+    WORKER, InferenceLog(STATE.shadow_log, LOG.keys), CONFIGURATION.shadow, traffic=TRAFFIC
+)
 
 share_cores(CONFIGURATION.bentoml.get("workers", 1))
 logs.configure()
 keep_metrics_apart()
 
 # The edge answers 504 in the product's own shape; BentoML's limit comes after it.
-TRAFFIC = {"timeout": 2 * SERVING.timeout_seconds, **(CONFIGURATION.bentoml.get("traffic") or {})}
+LIMITS = {"timeout": 2 * SERVING.timeout_seconds, **(CONFIGURATION.bentoml.get("traffic") or {})}
 
 # The edge has validated the body and put its rows into the exchange; BentoML sees an empty list.
 Instances = Annotated[
@@ -43,7 +47,7 @@ Instances = Annotated[
 Predictions = Annotated[list[dict[str, Any]], ContentType("application/json")]
 
 
-@bentoml.service(**{"name": BENTO_NAME, **CONFIGURATION.bentoml, "traffic": TRAFFIC})
+@bentoml.service(**{"name": BENTO_NAME, **CONFIGURATION.bentoml, "traffic": LIMITS})
 @bentoml.asgi_app(application(WORKER, LOG), path="/")
 class DatathonApi:
     """Scores rows with the champion; see GET /metadata for what a row holds."""
@@ -89,5 +93,5 @@ class DatathonApi:
 
 
 DatathonApi.add_asgi_middleware(  # type: ignore[attr-defined]
-    Edge, worker=WORKER, settings=SERVING, on_answered=SHADOW.offer
+    Edge, worker=WORKER, settings=SERVING, traffic=TRAFFIC, on_answered=SHADOW.offer
 )

@@ -1,4 +1,5 @@
-"""`python -m monitoring.compact`: the log's finished days into Parquet, the oldest ones away."""
+"""`python -m monitoring.compact`: finished days of the inference log and of the shadow log into
+Parquet, the oldest ones away."""
 
 import argparse
 import json
@@ -36,23 +37,49 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Done:
-    """One run; with `dry_run` nothing was changed, and `days` say what is waiting."""
+class OfLog:
+    """One log in one run; where nothing was changed, `days` say what is waiting."""
 
-    dry_run: bool
-    days: tuple[Compacted, ...]
-    removed: tuple[date, ...]
-    retention_days: int
+    name: str
+    days: tuple[Compacted, ...] = ()
+    removed: tuple[date, ...] = ()
     failed: tuple[Failed, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
-            "dry_run": self.dry_run,
             "days": [{**asdict(one), "day": str(one.day), "rows": one.rows} for one in self.days],
             "removed_days": [str(day) for day in self.removed],
-            "retention_days": self.retention_days,
             "failed_days": [{"day": str(one.day), "reason": one.reason} for one in self.failed],
         }
+
+
+@dataclass(frozen=True)
+class Done:
+    """One run; with `dry_run` nothing was changed."""
+
+    dry_run: bool
+    retention_days: int
+    logs: tuple[OfLog, ...]
+
+    @property
+    def failed(self) -> Iterator[tuple[OfLog, Failed]]:
+        return ((log, one) for log in self.logs for one in log.failed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inference log's days, and in `shadow_log` the other's."""
+        answered, shadowed = (log.to_dict() for log in self.logs)
+        facts = {"dry_run": self.dry_run, "retention_days": self.retention_days}
+        return {**facts, **answered, "shadow_log": shadowed}
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What is to be done to each log: the days before `end` are over."""
+
+    today: date
+    end: date
+    retention_days: int
+    dry_run: bool
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,34 +106,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(done.to_dict(), indent=1))
     else:
         show(done)
-    for one in done.failed:
-        print(f"error: {one.day}: {one.reason}", file=sys.stderr)
-    return max((one.exit_code for one in done.failed), default=0)
+    for log, one in done.failed:
+        print(f"error: {_place(log, one.day)}: {one.reason}", file=sys.stderr)
+    return max((one.exit_code for _, one in done.failed), default=0)
 
 
 def run(state: State, *, today: date, include_today: bool, dry_run: bool) -> Done:
-    """Remove the days past retention, then compact every day that is over, oldest first; a day
-    that fails does not stop the others.
+    """In each log, remove the days past retention, then compact every day that is over, oldest
+    first; a day that fails does not stop the others.
 
     Raises:
         LogBusyError: another compaction or forget is at work.
         ConfigurationError: the configuration does not say for how long rows are kept.
     """
-    root, retention_days = state.inference_log, configuration.load().log.retention_days
+    terms = _Terms(
+        today=today,
+        end=date.max if include_today else today,
+        retention_days=configuration.load().log.retention_days,
+        dry_run=dry_run,
+    )
+    logs = [_run(state, name, root, terms) for name, root in log_files.roots(state).items()]
+    return Done(dry_run, terms.retention_days, tuple(logs))
+
+
+def _run(state: State, name: str, root: Path, terms: _Terms) -> OfLog:
     if not root.is_dir():
-        return Done(dry_run, (), (), retention_days)
+        return OfLog(name)
     with log_files.maintenance(root):
         failed: list[Failed] = []
-        old = compaction.expired(root, today, retention_days)
-        end = date.max if include_today else today
-        over = [day for day in log_files.days(root) if day < end and day not in old]
+        old = compaction.expired(root, terms.today, terms.retention_days)
+        over = [day for day in log_files.days(root) if day < terms.end and day not in old]
         days = _each(over, partial(compaction.pending, root), failed)
-        if not dry_run:
+        if not terms.dry_run:
             old = _each(old, partial(_remove, root), failed)
             with _progress(sum(one.source_bytes for one in days)) as progress:
-                compact = partial(compaction.compact_day, state, progress=progress)
+                compact = partial(compaction.compact_day, root, state=state, progress=progress)
                 days = _each([one.day for one in days], compact, failed)
-    return Done(dry_run, tuple(days), tuple(old), retention_days, tuple(failed))
+    return OfLog(name, tuple(days), tuple(old), tuple(failed))
 
 
 def _each(
@@ -142,23 +178,34 @@ def _reason(error: Exception) -> str:
 def show(done: Done) -> None:
     """A line a day."""
     console = terminal.console()
-    would = "would be " if done.dry_run else ""
-    for one in done.days:
-        if done.dry_run:
-            size = decimal(one.source_bytes)
-            console.print(f"{one.day}: {one.sources} file(s), {size}, would be compacted")
-            continue
-        versions = ", ".join(f"{version} {rows}" for version, rows in sorted(one.versions.items()))
-        console.print(
-            f"{one.day}: {one.rows} row(s) ({versions or 'none'}) from {one.sources} file(s), "
-            f"{decimal(one.source_bytes)} to {decimal(one.part_bytes)}; {one.duplicates} "
-            f"duplicate(s) left out, {one.torn} torn and {one.invalid} invalid line(s) kept aside",
-            soft_wrap=True,
-        )
-    for day in done.removed:
-        console.print(f"{day}: {would}removed, older than {done.retention_days} days")
-    if not done.days and not done.removed and not done.failed:
+    for log in done.logs:
+        for one in log.days:
+            said = _pending(one) if done.dry_run else _compacted(one)
+            console.print(f"{_place(log, one.day)}: {said}", soft_wrap=True)
+        for day in log.removed:
+            would = "would be " if done.dry_run else ""
+            age = f"older than {done.retention_days} days"
+            console.print(f"{_place(log, day)}: {would}removed, {age}")
+    if not any(log.days or log.removed or log.failed for log in done.logs):
         console.print("nothing to compact")
+
+
+def _place(log: OfLog, day: date) -> str:
+    """A day of the inference log goes without saying."""
+    return str(day) if log.name == log_files.ANSWERED else f"{log.name} {day}"
+
+
+def _pending(one: Compacted) -> str:
+    return f"{one.sources} file(s), {decimal(one.source_bytes)}, would be compacted"
+
+
+def _compacted(one: Compacted) -> str:
+    versions = ", ".join(f"{version} {rows}" for version, rows in sorted(one.versions.items()))
+    return (
+        f"{one.rows} row(s) ({versions or 'none'}) from {one.sources} file(s), "
+        f"{decimal(one.source_bytes)} to {decimal(one.part_bytes)}; {one.duplicates} "
+        f"duplicate(s) left out, {one.torn} torn and {one.invalid} invalid line(s) kept aside"
+    )
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""`python -m monitoring.forget`: one entity's rows out of the inference log and the labels."""
+"""`python -m monitoring.forget`: one entity's rows out of the inference log, the log of what
+challengers said of them, and the labels."""
 
 import argparse
 import json
@@ -14,9 +15,12 @@ from registry.state import State
 _KEPT = (
     "registered versions keep counts over all their rows, and rows that name no entity; a label "
     "that was imported by prediction_id stays where its prediction has left the log, for nothing "
-    "says whose it is; reports that are written keep request ids and new levels: delete them under "
-    "reports/ if they must go; backups of the state are not reached: restore one, and this has to "
-    "be run again"
+    "says whose it is; rows that evaluated a version (registry/held_out) have numbers and no ids: "
+    "delete vX.Y.Z.parquet if they must go, and that version is promoted with --force only; a row "
+    "that waits in a service for the challenger's score is logged later: end the shadow first "
+    "(`python -m registry shadow --off`) or run this again; reports that are written keep "
+    "prediction and request ids and new levels: delete them under reports/ if they must go; "
+    "backups of the state are not reached: restore one, and this has to be run again"
 )
 
 
@@ -55,7 +59,9 @@ def _forget(entity: str, *, dry_run: bool, as_json: bool) -> int:
         return 0
     console.print(
         f"{'would remove' if dry_run else 'removed'} {done.log_rows} row(s) from {done.log_files} "
-        f"file(s) of the inference log, {done.label_rows} label(s) from {done.label_files} file(s)"
+        f"file(s) of the inference log, {done.label_rows} label(s) from {done.label_files} file(s) "
+        f"and {done.shadow_rows} row(s) from {done.shadow_files} file(s) of the shadow log",
+        soft_wrap=True,
     )
     console.print(_KEPT, soft_wrap=True)
     return 0

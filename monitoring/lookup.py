@@ -1,4 +1,5 @@
-"""`python -m monitoring.lookup`: the logged rows of one request, or of one prediction."""
+"""`python -m monitoring.lookup`: the logged rows of one request, or of one prediction, and after
+them what a challenger in the shadow said of the same rows."""
 
 import argparse
 import json
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prediction, request = options.prediction_id, options.request_id
     wanted = Wanted("request_id", request) if request else Wanted("prediction_id", prediction)
     try:
-        return _look(State.from_environment().inference_log, wanted, options)
+        return _look(State.from_environment(), wanted, options)
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -118,29 +119,40 @@ def _day(text: str) -> date:
     return found
 
 
-def _look(root: Path, wanted: Wanted, options: argparse.Namespace) -> int:
+def _look(state: State, wanted: Wanted, options: argparse.Namespace) -> int:
     from monitoring.log import files as log_files
     from monitoring.rendering.printable import printable_text
     from registry import terminal
 
     console = terminal.console(markup=False)
-    known = log_files.days(root)
-    days = [day for day in reversed(known) if options.day in (None, day)]
     found = False
-    for row in (row for day in days for row in find(known[day], wanted)):
-        found = True
-        if options.json:
-            print(json.dumps(document(row)), flush=True)
-        else:
-            _show(document(row), console)
+    for name, root in log_files.roots(state).items():
+        marks = {} if name == log_files.ANSWERED else {"shadow": True}
+        known = log_files.days(root)
+        days = [day for day in reversed(known) if options.day in (None, day)]
+        for row in (row for day in days for row in find(known[day], wanted)):
+            found = True
+            if options.json:
+                print(json.dumps(marks | document(row)), flush=True)
+            else:
+                _show(marks | document(row), console)
     if found:
         return 0
-    where = f"{len(days)} day(s), {days[-1]} to {days[0]}" if days else "no day"
-    if options.day is not None:
-        where = f"{options.day}" if days else f"{options.day}, a day without a folder"
-    words = f"nothing found: no row with {wanted.column} {wanted.value} under {root} ({where})"
-    print(printable_text(words), file=sys.stderr)
+    words = f"nothing found: no row with {wanted.column} {wanted.value} under "
+    print(printable_text(words + _searched(state.inference_log, options.day)), file=sys.stderr)
     return _NOTHING_FOUND
+
+
+def _searched(root: Path, wanted: date | None) -> str:
+    """Where nothing was found."""
+    from monitoring.log import files as log_files
+
+    known = list(log_files.days(root))
+    if wanted is not None:
+        return f"{root} ({wanted}" + ("" if wanted in known else ", a day without a folder") + ")"
+    return (
+        f"{root} ({len(known)} day(s), {known[0]} to {known[-1]})" if known else f"{root} (no day)"
+    )
 
 
 def _show(row: dict[str, Any], console: "Console") -> None:

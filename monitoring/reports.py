@@ -49,6 +49,17 @@ def add_flags(parser: argparse.ArgumentParser, *, days_flag: str, days: int) -> 
     """The flags that reports share; `days_flag` is how this one calls the length of its window."""
     parser.add_argument("--model-version", help="vX.Y.Z; default: the champion")
     parser.add_argument("--model", help="default: the champion's")
+    add_window(parser, days_flag=days_flag, days=days)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--lang", choices=["en", "pt"], default="en", help="default: en")
+    parser.add_argument("--textfile", type=_textfile, help="a .prom file for node_exporter")
+    parser.add_argument(
+        "--push", type=_gateway, metavar="URL", help="push metrics to a Pushgateway"
+    )
+
+
+def add_window(parser: argparse.ArgumentParser, *, days_flag: str, days: int) -> None:
+    """The flags that `span` reads."""
     parser.add_argument(
         days_flag, dest="days", type=_days, metavar="DAYS", help=f"up to now; default: {days}"
     )
@@ -57,12 +68,6 @@ def add_flags(parser: argparse.ArgumentParser, *, days_flag: str, days: int) -> 
     )
     parser.add_argument(
         "--to", dest="end", type=_last_moment, help="date (all of it) or time in UTC; default: now"
-    )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--lang", choices=["en", "pt"], default="en", help="default: en")
-    parser.add_argument("--textfile", type=_textfile, help="a .prom file for node_exporter")
-    parser.add_argument(
-        "--push", type=_gateway, metavar="URL", help="push metrics to a Pushgateway"
     )
     parser.set_defaults(default_days=days)
 
@@ -125,15 +130,19 @@ def publish(
     return EXIT_CODES[document["status"]] or code
 
 
+def keep_json(state: State, document: dict[str, Any], text: str) -> Path:
+    """Write the document's text to a file of its own under reports/, and return the file."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+    path = state.reports / f"{document['kind']}-{document['model_version']}-{stamp}.json"
+    replace_file(path, (text + "\n").encode())
+    return path
+
+
 def _deliveries(
     state: State, document: dict[str, Any], text: str, options: Options
 ) -> Iterator[Callable[[], None]]:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    name = f"{document['kind']}-{document['model_version']}-{stamp}"
-
     def keep() -> None:
-        page = state.reports / f"{name}.html"
-        replace_file(state.reports / f"{name}.json", (text + "\n").encode())
+        page = keep_json(state, document, text).with_suffix(".html")
         replace_file(page, html_report.render(document, options.lang).encode())
         if not options.json:
             terminal.console(markup=False).print(f"report: {page}", soft_wrap=True)

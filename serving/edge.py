@@ -19,6 +19,7 @@ from registry.validation import InvalidRowsError
 from registry.worker import Worker
 from serving.errors import Refusal
 from serving.exchange import CURRENT, Exchange
+from serving.traffic import Traffic
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -41,13 +42,14 @@ class Edge:
         *,
         worker: Worker,
         settings: ServingSettings,
+        traffic: Traffic,
         on_answered: Callable[[Exchange], None],
     ) -> None:
         self._app = app
         self._worker = worker
         self._on_answered = on_answered
         self._settings = settings
-        self._in_flight = 0
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,11 +78,11 @@ class Edge:
                 if refusal is not None:
                     await answer.refuse(refusal)
                     return
-                self._in_flight += 1
+                self._traffic.came += 1
                 try:
                     await self._app(_handed_over(scope), _replay(receive), answer)
                 finally:
-                    self._in_flight -= 1
+                    self._traffic.left += 1
         except TimeoutError:
             answer.exchange.refusal = Refusal.of(504)  # what was not logged yet will not be
             await answer.refuse(answer.exchange.refusal)
@@ -88,7 +90,7 @@ class Edge:
             self._on_answered(answer.exchange)
 
     def _admit(self, body: bytes, exchange: Exchange) -> Refusal | None:
-        if self._in_flight >= self._settings.max_concurrency:
+        if self._traffic.in_flight >= self._settings.max_concurrency:
             return Refusal.of(429)
         return self._validate(body, exchange)
 

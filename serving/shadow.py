@@ -5,9 +5,12 @@ counted as that. What cannot be scored or logged is said once for each kind of p
 a full disk that matters degrades the service by the inference log, which has the answers.
 
 Python runs one thread at a time, so a chunk of rows that is scored here delays the requests that
-come meanwhile by up to its milliseconds. Few large chunks delay fewer requests than many small
-ones: rows gather for a second, and after a chunk the thread rests until its share of time is kept.
-The queue has no lock, as only the event loop appends and only the thread takes.
+meet it by up to its milliseconds. Few large chunks meet fewer requests than many small ones, so
+rows gather for a second. After a chunk the thread rests until its share of time is kept, and stands
+back until so many requests have left that those it met are one in `REQUESTS_A_MEETING`, too few to
+move the 99th percentile; or until none has come for a second, for then nobody is delayed. So a
+worker that is always busy has a sample of its rows scored, and a quiet one all of them. The queue
+has no lock, as only the event loop appends and only the thread takes.
 """
 
 import threading
@@ -24,6 +27,7 @@ from registry.configuration import ShadowSettings
 from registry.validation import InvalidRowsError, Problem, ValidRow, Value
 from serving.exchange import Exchange
 from serving.predictor import checked
+from serving.traffic import Traffic
 
 if TYPE_CHECKING:
     from registry.loaded import LoadedVersion
@@ -32,6 +36,8 @@ CHUNK_ROWS = 256
 """Rows that are scored and logged in one go; a longer request is scored in several."""
 GATHER_SECONDS = 1.0
 """How long rows may gather before a chunk that is not full is scored."""
+REQUESTS_A_MEETING = 500
+"""Of so many requests one at most is in flight while a chunk is scored."""
 LAST_SECONDS = 1.0
 """What the rows that wait when the service stops may take."""
 
@@ -54,10 +60,15 @@ class _Part(NamedTuple):
 class Shadow:
     """One worker's queue and the thread that scores it; `offer` is for the event loop alone."""
 
-    def __init__(self, worker: Challenged, log: InferenceLog, settings: ShadowSettings) -> None:
+    def __init__(
+        self, worker: Challenged, log: InferenceLog, settings: ShadowSettings, *, traffic: Traffic
+    ) -> None:
         self._worker = worker
         self._log = log
         self._settings = settings
+        self._traffic = traffic
+        self._due = 0  # requests that must have left before the next chunk
+        self._came, self._quiet_since = 0, time.monotonic()
         self._waiting: deque[Exchange] = deque()
         self._start = 0  # of the first one that waits, the rows that are taken
         self._offered = self._taken = 0  # rows; each is written by one thread only
@@ -79,12 +90,16 @@ class Shadow:
             self._thread.join(2 * LAST_SECONDS)
 
     def offer(self, exchange: Exchange) -> None:
-        """Queue an answered request in constant time, or drop all of it where it has no room."""
+        """Queue an answered request in constant time, or drop all of it where the queue is full.
+
+        The last one in may overfill it: a queue that took only what fits would score small requests
+        and hardly ever a large one.
+        """
         challenger, answered = self._worker.challenger, exchange.version
         if challenger is None or answered is None or challenger.version == answered.version:
             return
         rows = len(exchange.rows)
-        if self._stopped.is_set() or self.rows_waiting + rows > self._settings.queue_rows:
+        if self._stopped.is_set() or self.rows_waiting >= self._settings.queue_rows:
             metrics.SHADOW_ROWS.labels("dropped").inc(rows)
             return
         self._offered += rows
@@ -93,15 +108,29 @@ class Shadow:
     def _run(self) -> None:
         rest = GATHER_SECONDS
         while not self._stopped.wait(rest):
-            began = time.monotonic()
-            self._score(self._take())
-            rest = (time.monotonic() - began) * (1 / self._settings.time_share - 1)
-            if self.rows_waiting < CHUNK_ROWS:
-                rest = max(rest, GATHER_SECONDS)
+            rest = self._turn() if self._is_welcome() else GATHER_SECONDS / 10
         last = time.monotonic() + LAST_SECONDS
         while self.rows_waiting and time.monotonic() < last:
             self._score(self._take())
         metrics.SHADOW_ROWS.labels("dropped").inc(self.rows_waiting)
+
+    def _turn(self) -> float:
+        """Score a chunk; for how many seconds to rest."""
+        if not self.rows_waiting:
+            return GATHER_SECONDS
+        began, left = time.monotonic(), self._traffic.left
+        self._score(self._take())
+        met = self._traffic.came - left
+        self._due = self._traffic.left + met * REQUESTS_A_MEETING
+        rest = (time.monotonic() - began) * (1 / self._settings.time_share - 1)
+        return rest if self.rows_waiting >= CHUNK_ROWS else max(rest, GATHER_SECONDS)
+
+    def _is_welcome(self) -> bool:
+        """Whether the last chunk is made up for, or nobody comes."""
+        came, now = self._traffic.came, time.monotonic()
+        if came != self._came:
+            self._came, self._quiet_since = came, now
+        return self._traffic.left >= self._due or now - self._quiet_since >= GATHER_SECONDS
 
     def _take(self) -> list[tuple[Exchange, range]]:
         """The oldest rows, a chunk at most: of which request, and which of its rows."""
@@ -123,8 +152,6 @@ class Shadow:
         """Score and log some rows, and count what became of each."""
         rows = sum(len(places) for _, places in taken)
         challenger = self._worker.challenger
-        if not rows:
-            return
         if challenger is None:  # it was taken out of the shadow while they waited
             metrics.SHADOW_ROWS.labels("dropped").inc(rows)
             return

@@ -59,8 +59,9 @@ def pending(root: Path, day: date) -> Compacted | None:
     return Compacted(day, len(paths), size) if paths else None
 
 
-def compact_day(state: State, day: date, progress: Progress) -> Compacted | None:
-    """Take over the day's files and compact them; None where there are none.
+def compact_day(root: Path, day: date, *, state: State, progress: Progress) -> Compacted | None:
+    """Take over the day's files and compact them; None where there are none. `state` has the types
+    of the versions' features.
 
     The caller holds `log_files.maintenance`.
 
@@ -69,8 +70,8 @@ def compact_day(state: State, day: date, progress: Progress) -> Compacted | None
         IntegrityError: an older part of the day is damaged.
         OSError: the disk; the lines stay where they are.
     """
-    folder = log_files.days(state.inference_log)[day]
-    with log_files.changing(state.inference_log):
+    folder = log_files.days(root)[day]
+    with log_files.changing(root):
         log_files.sweep(folder)
         log_files.seal(folder)
     sources = log_files.sealed(folder)

@@ -1,6 +1,7 @@
-"""Forgetting one entity: its rows leave the inference log, and what was learned of them the labels.
+"""Forgetting one entity: its rows leave the inference log and the shadow log, and what was learned
+of them the labels.
 
-Labels go first: they are found by the predictions that the log has about the entity, and a run
+Labels go first: they are found by the predictions that the logs have about the entity, and a run
 that is killed in between is finished by the next.
 """
 
@@ -27,16 +28,18 @@ class Erased:
 
     log_rows: int = 0
     log_files: int = 0
+    shadow_rows: int = 0
+    shadow_files: int = 0
     label_rows: int = 0
     label_files: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.log_rows or self.label_rows)
+        return bool(self.log_rows or self.shadow_rows or self.label_rows)
 
 
 @dataclass(frozen=True)
 class _Hit:
-    """A file of the log and the predictions in it that are about the entity; a line that is no
+    """A file of a log and the predictions in it that are about the entity; a line that is no
     record has none."""
 
     path: Path
@@ -54,11 +57,9 @@ def erase(state: State, key: str, *, dry_run: bool) -> Erased:
         OSError: the disk; what could not be rewritten stays as it was.
     """
     with _alone(state, dry_run=dry_run):
-        hits = [
-            hit
-            for folder in log_files.days(state.inference_log).values()
-            for hit in _in_day(folder, key, dry_run=dry_run)
-        ]
+        answered = _in_log(state.inference_log, key, dry_run=dry_run)
+        shadowed = _in_log(state.shadow_log, key, dry_run=dry_run)
+        hits = [*answered, *shadowed]
         ids = {one for hit in hits for one in hit.prediction_ids}
         labels = [
             _from_labels(path, key, ids, dry_run=dry_run)
@@ -68,8 +69,10 @@ def erase(state: State, key: str, *, dry_run: bool) -> Erased:
             if not dry_run:
                 _from_log(hit.path, key)
     return Erased(
-        log_rows=sum(hit.rows for hit in hits),
-        log_files=len(hits),
+        log_rows=sum(hit.rows for hit in answered),
+        log_files=len(answered),
+        shadow_rows=sum(hit.rows for hit in shadowed),
+        shadow_files=len(shadowed),
         label_rows=sum(labels),
         label_files=sum(rows > 0 for rows in labels),
     )
@@ -78,11 +81,16 @@ def erase(state: State, key: str, *, dry_run: bool) -> Erased:
 @contextmanager
 def _alone(state: State, *, dry_run: bool) -> Iterator[None]:
     with ExitStack() as stack:
-        if state.inference_log.is_dir():
-            stack.enter_context(log_files.maintenance(state.inference_log))
+        for root in filter(Path.is_dir, log_files.roots(state).values()):
+            stack.enter_context(log_files.maintenance(root))
         if not dry_run and state.labels.is_dir():
             stack.enter_context(LabelStore(state.labels).alone())
         yield
+
+
+def _in_log(root: Path, key: str, *, dry_run: bool) -> list[_Hit]:
+    days = log_files.days(root).values()
+    return [hit for folder in days for hit in _in_day(folder, key, dry_run=dry_run)]
 
 
 def _in_day(folder: Path, key: str, *, dry_run: bool) -> Iterator[_Hit]:

@@ -9,6 +9,8 @@ half a change.
         part-<token>/<version>.parquet   compacted rows of one version
         part-<token>/part.json           the sealed files it was made of, and what was unusable
 
+shadow_log/ holds a challenger's scores of the same rows, in the same way.
+
 A part is written beside and renamed into place. That one rename is the commit, for every version
 in it: from then on its sources count as gone, whether or not they are unlinked yet.
 """
@@ -28,11 +30,12 @@ from uuid import uuid4
 import orjson
 
 from registry.errors import IntegrityError, RegistryError
-from registry.state import sync
+from registry.state import State, sync
 
 MODE = 0o640
 """Of every file that holds rows, or what they were made of: personal data."""
 UNUSABLE = "unusable.jsonl"
+ANSWERED, SHADOWED = "inference log", "shadow log"
 _FACTS = "part.json"
 _MAINTENANCE, _LAYOUT = ".maintenance", ".layout"
 _CLAIM_SECONDS = 2.0
@@ -79,6 +82,12 @@ class OpenDay:
     tables: tuple[OpenTable, ...] = ()
     torn: int = 0
     invalid: int = 0
+
+
+def roots(state: State) -> dict[str, Path]:
+    """What holds rows, by name: the answers of champions, and what challengers said of the same
+    rows in their shadow. Both are files as above, and both are personal data."""
+    return {ANSWERED: state.inference_log, SHADOWED: state.shadow_log}
 
 
 def days(root: Path) -> dict[date, Path]:

@@ -65,6 +65,23 @@ def fits(features: Mapping[str, Any], kinds: Mapping[str, FeatureType]) -> bool:
     return all(kind is not None and _FITS[kind](value) for value, kind in checks)
 
 
+def digests(ids: Sequence[str]) -> NDArray[np.bytes_]:
+    """16 bytes of BLAKE2b for each id, shape (ids,): two ids count as one where they agree, by
+    chance never."""
+    whole = b"".join(blake2b(one.encode(), digest_size=16).digest() for one in ids)
+    return np.frombuffer(whole, dtype="S16")
+
+
+def places(known: NDArray[np.bytes_], wanted: NDArray[np.bytes_]) -> NDArray[np.intp]:
+    """Where each wanted digest stands among the known ones, which are sorted; -1 for nowhere."""
+    found = np.searchsorted(known, wanted)
+    inner = np.flatnonzero(found < len(known))
+    there = np.full(len(wanted), -1, dtype=np.intp)
+    same = inner[known[found[inner]] == wanted[inner]]
+    there[same] = found[same]
+    return there
+
+
 class SeenIds:
     """The prediction ids met so far: 16 bytes each, not the texts."""
 
@@ -73,16 +90,13 @@ class SeenIds:
 
     def novel(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Which of the ids, shape (ids,), are met for the first time, each once; they are met
-        now. Two ids count as one where 128 bits of their BLAKE2b agree: by chance never."""
-        digests = b"".join(blake2b(one.encode(), digest_size=16).digest() for one in ids)
-        distinct, first = np.unique(np.frombuffer(digests, dtype="S16"), return_index=True)
-        places = np.searchsorted(self._keys, distinct)
-        known = np.zeros(len(distinct), dtype=np.bool_)
-        inner = places < len(self._keys)
-        known[inner] = self._keys[places[inner]] == distinct[inner]
-        self._keys = np.insert(self._keys, places[~known], distinct[~known])
+        now."""
+        distinct, first = np.unique(digests(ids), return_index=True)
+        new = places(self._keys, distinct) < 0
+        before = np.searchsorted(self._keys, distinct[new])
+        self._keys = np.insert(self._keys, before, distinct[new])
         mask = np.zeros(len(ids), dtype=np.bool_)
-        mask[first[~known]] = True
+        mask[first[new]] = True
         return mask
 
 

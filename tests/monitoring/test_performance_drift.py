@@ -44,7 +44,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def state(artefacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     """A home with v1.0.0, the champion."""
     found = State(tmp_path / "home")
-    shutil.copytree(artefacts, found.models / MODEL / "v1.0.0")
+    install(found, artefacts, "v1.0.0")
     moves.promote(found, model=MODEL, version="v1.0.0", reason="first")
     monkeypatch.setenv("BENTOML_HOME", str(found.home))
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
@@ -255,7 +255,7 @@ def test_labels_of_one_class_only_are_checked_first(
 def test_two_versions_in_one_window_do_not_mix(
     state: State, artefacts: Path, tmp_path: Path, report: Report, capsys: Capture
 ) -> None:
-    shutil.copytree(artefacts, state.models / MODEL / "v1.1.0")
+    install(state, artefacts, "v1.1.0")
     good, bad = Stream(400, recall=0.95), Stream(400, recall=0.4, seed=1)
     lines = by_id(good.log(state, name="good"), good.target.tolist())
     lines += by_id(bad.log(state, name="bad", version="v1.1.0"), bad.target.tolist())[1:]

@@ -284,7 +284,7 @@ def test_a_sample_without_rows_or_of_unequal_columns_or_an_unknown_feature_is_an
 
 
 def test_a_real_version_is_moved_by_the_feature_that_its_label_depends_on(tmp_path: Path) -> None:
-    loaded = load(build(tmp_path / "artefacts"), "v1.0.0", None, 1000)
+    loaded = load(build(tmp_path / "artefacts"), "v1.0.0", None, 1000, held_out=True)
     frame = tiny_rows(3, rows=3000)
     columns = {name: frame[name].to_numpy() for name in loaded.schema.names}
     profile = reference(columns, loaded.schema.kinds)

@@ -301,7 +301,8 @@ def test_killed_anywhere_every_row_is_in_the_log_once(
     )
     call = (
         "with log_files.maintenance(State(home).inference_log): "
-        "compaction.compact_day(State(home), date(2026, 3, 1), lambda size: None)"
+        "compaction.compact_day(State(home).inference_log, date(2026, 3, 1), "
+        "state=State(home), progress=lambda size: None)"
     )
     target = tmp_path_factory.mktemp("killed") / "at"
     copies = at_every_step(root.parent, target, imports=imports, call=call)
@@ -318,7 +319,9 @@ def test_killed_anywhere_every_row_is_in_the_log_once(
 
 def compact(state: State) -> None:
     with log_files.maintenance(state.inference_log):
-        compaction.compact_day(state, date.fromisoformat(DAY), lambda _: None)
+        compaction.compact_day(
+            state.inference_log, date.fromisoformat(DAY), state=state, progress=lambda _: None
+        )
 
 
 def waiting(process: "subprocess.Popen[str]") -> Iterator[None]:
@@ -335,7 +338,8 @@ from monitoring.log import files as log_files
 from registry.state import State
 state = State(Path(sys.argv[1]))
 with log_files.maintenance(state.inference_log):
-    done = compaction.compact_day(state, date(2026, 3, 1), lambda size: None)
+    day = date(2026, 3, 1)
+    done = compaction.compact_day(state.inference_log, day, state=state, progress=lambda size: None)
 peak = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text()).group(1)
 print(done.rows, int(peak) // 1024)
 """

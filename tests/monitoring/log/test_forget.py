@@ -136,6 +136,8 @@ def test_forgetting_again_finds_nothing(home: Path) -> None:
         "dry_run": False,
         "log_rows": 0,
         "log_files": 0,
+        "shadow_rows": 0,
+        "shadow_files": 0,
         "label_rows": 0,
         "label_files": 0,
     }

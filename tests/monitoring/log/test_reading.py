@@ -26,10 +26,10 @@ from tests.server import PROJECT
 
 
 def compact(home: Path) -> None:
-    state = State(home)
-    with log_files.maintenance(state.inference_log):
-        for day in log_files.days(state.inference_log):
-            compaction.compact_day(state, day, lambda _: None)
+    state, root = State(home), log_of(home)
+    with log_files.maintenance(root):
+        for day in log_files.days(root):
+            compaction.compact_day(root, day, state=state, progress=lambda _: None)
 
 
 def log_of(home: Path) -> Path:

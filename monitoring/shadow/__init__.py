@@ -1,0 +1,1 @@
+"""A challenger beside its champion: the rows that both scored, and what differs."""
