@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -207,4 +208,5 @@ def _print_json(content: object) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was begun is taken back
     sys.exit(main())

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from registry import challenger, history, pointer, store
+from registry import challenger, history, pointer
 from registry.errors import IntegrityError, RegistryError
 from registry.heartbeat import Prepared
 from registry.pointer import Champion
@@ -43,15 +43,18 @@ class Background:
         self._awake.set()
 
     def wake(self) -> None:
-        """Let `run` see that it is stopped."""
+        """Look again at what is wanted, or see that it is over."""
         self._awake.set()
 
     def run(self, stopped: threading.Event) -> None:
         """Work until `stopped`."""
         while self._awake.wait() and not stopped.is_set():
             self._awake.clear()
-            if self._champion is not None:
-                self._get_ready(self._champion)
+            try:
+                if self._champion is not None:
+                    self._get_ready(self._champion)
+            except Exception:  # this thread must be there for the next promote, whatever happened
+                logger.exception("cannot get ready for what may serve next")
 
     def _get_ready(self, champion: Champion) -> None:
         wanted = {Key.of(champion), self._left, self._asked_for(champion)}
@@ -97,15 +100,11 @@ class Background:
 
     def _previous(self) -> Key | None:
         """Load what a rollback would go back to."""
-        good = history.good_champions(pointer.events(self._state))
+        events = pointer.events(self._state)
+        good = history.good_champions(events)
         if len(good) < 2:
             return None
-        try:
-            stored = store.get(self._state, *good[-2])
-            key = Key(stored.model, str(stored.version), stored.digest)
-        except RegistryError as error:
-            logger.error("a rollback would fail: %s", error)
-            return None
+        key = Key(*good[-2], history.digests(events)[good[-2]])
         problem = self._problem_with(key)
         if problem is not None:
             logger.error("a rollback to %s would fail: %s", key.version, problem)

@@ -166,13 +166,21 @@ def _scores(version: LoadedVersion, columns: Mapping[str, NDArray[Any]]) -> NDAr
 
 def _may_know(champion: LoadedVersion, challenger: LoadedVersion) -> bool:
     """Whether the champion was fitted on rows of the periods that evaluate the challenger, or on
-    all rows of the same file."""
-    if _periods(champion, "fitted") & _periods(challenger, "evaluated"):
+    all of its rows where some are of the same file or no periods tell that they are others."""
+    fitted, evaluated = _periods(champion, "fitted"), _periods(challenger, "evaluated")
+    if fitted & evaluated:
         return True
-    one, other = (v.provenance.get("data", {}).get("sha256") for v in (champion, challenger))
-    fitted_on_all = champion.metrics.get("protocol") == _CROSS_VALIDATION
-    return fitted_on_all and one is not None and one == other
+    if champion.metrics.get("protocol") != _CROSS_VALIDATION:
+        return False
+    return not (fitted and evaluated) or bool(_sources(champion) & _sources(challenger))
 
 
 def _periods(version: LoadedVersion, part: str) -> set[str]:
     return set(version.provenance.get(part, {}).get("periods") or ())
+
+
+def _sources(version: LoadedVersion) -> set[str]:
+    """The sha256 of what it was trained on, as a whole and of each part."""
+    data = version.provenance.get("data", {})
+    found = {part.get("sha256") for part in (data, *data.get("parts", ()))}
+    return found - {None}

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from registry import manifest, pointer, store
+from registry import moves, pointer, store
 from registry.errors import IntegrityError, RegistryError, UsageError
 from registry.state import State, replace_file, sync
 from registry.versions import Version, check_model_name
@@ -37,6 +37,8 @@ def read(state: State) -> Challenger | None:
     try:
         raw = json.loads(content)
         found = Challenger(**{key: raw[key] for key in ("model", "version", "digest", "by", "at")})
+        if not all(isinstance(value, str) for value in vars(found).values()):
+            raise TypeError
         check_model_name(found.model)
         Version.parse(found.version)
     except (ValueError, KeyError, TypeError, UsageError) as error:
@@ -54,12 +56,12 @@ def choose(state: State, *, model: str | None, version: str, dry_run: bool = Fal
         UsageError: it is the champion.
     """
     stored = store.find(state, version, model)
-    manifest.read_verified(stored.folder, stored.digest)
+    digest = moves.verified(state, stored)
     champion = pointer.required(state)
     if (champion.model, champion.version) == (stored.model, version):
         raise UsageError(f"{version} is the champion; its challenger must be another version")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    chosen = Challenger(stored.model, version, stored.digest, pointer.who(), now)
+    chosen = Challenger(stored.model, version, digest, pointer.who(), now)
     if not dry_run:
         content = json.dumps({"schema": 1, **vars(chosen)}, indent=1, ensure_ascii=False)
         with pointer.lock(state):
@@ -81,7 +83,10 @@ def dismiss(state: State) -> Challenger | None:
 
 def take_over(state: State, model: str, version: str) -> None:
     """The version is the champion now: it needs no shadow any more."""
-    with suppress(RegistryError, OSError):  # the promote is done whatever becomes of this
+    if not state.challenger.exists():
+        return
+    with suppress(RegistryError, OSError), pointer.lock(state):  # the move is done all the same
         chosen = read(state)
         if chosen is not None and (chosen.model, chosen.version) == (model, version):
-            dismiss(state)
+            state.challenger.unlink()
+            sync(state.registry)

@@ -82,8 +82,8 @@ def compare(
 
     Recall, precision, calibration error (ten bins of equal mass of a model's own scores; Nixon et
     al., 2019), and the recall of the segment whose recall is worst, among those with enough
-    positives. With positives of too few entities nothing is decided. A metric that one of the two
-    has not fails.
+    positives. With positives of too few entities nothing is decided, nor is the worst segment where
+    there are categories and none has enough. A metric that one of the two has not fails.
     """
     models = (champion, challenger)
     known, codes = np.unique(rows.entities, return_inverse=True)
@@ -97,11 +97,11 @@ def compare(
         draws.append(_metrics(piece @ table))
         worst_draws.append(worst_recalls(piece, known_segments))
     checks = _checks(sample, _metrics(table.sum(axis=0)), np.concatenate(draws), limits)
-    lack = ""
+    lack = "" if rows.segments else "there are no categories, so no segments are compared"
     if known_segments:
         checks.append(_segment_check(known_segments, np.concatenate(worst_draws), limits))
-    else:
-        lack = f"no segment has positives of {limits.min_positives} entities"
+    elif rows.segments:
+        checks.append(_no_segment(sample, limits))
     return _verdict(rows, checks, _too_few(rows, limits, {1: "positives"}), lack)
 
 
@@ -192,6 +192,13 @@ def _segment_check(known: Sequence[Segment], draws: Floats, limits: GuardrailSet
     interval = noisy_percentiles(difference, values[1] - values[0], limits.confidence)
     limit = -limits.segment_recall_drop_points / 100
     return _check("segment_recall", values, interval, limit, note=note)
+
+
+def _no_segment(sample: _Sample, limits: GuardrailSettings) -> Check:
+    """Models that flag the same rows cannot differ in any segment."""
+    same = bool((sample.flags[0] == sample.flags[1]).all())
+    lack = f"no segment has positives of {limits.min_positives} entities"
+    return _bare("segment_recall", None, None, "pass" if same else "undecided", lack)
 
 
 def _rate_alone(name: str, hits: int, trials: int, lack: str) -> Check:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from registry.state import State
 PERIOD_SECONDS = 1.0
 EXPIRES_SECONDS = 3.0
 _FORGOTTEN_SECONDS = 60.0
-_POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,13 @@ class Beat:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Beat":
-        """Raises TypeError or KeyError for anything but a heartbeat."""
-        prepared = content["prepared"]
-        return cls(
-            **{
-                **content,
-                "resident": tuple(content["resident"]),
-                "prepared": None if prepared is None else Prepared(**prepared),
-            }
-        )
+        """Raises TypeError or KeyError for anything but a heartbeat; what a later release adds is
+        passed over."""
+        known = {entry.name: content[entry.name] for entry in fields(cls)}
+        prepared = known["prepared"]
+        known["resident"] = tuple(known["resident"])
+        known["prepared"] = None if prepared is None else Prepared(**prepared)
+        return cls(**known)
 
     @property
     def name(self) -> str:
@@ -87,13 +84,21 @@ class Workers:
     def alive(self) -> list[Beat]:
         return live(self._state, self._now())
 
-    def missing(self, ready: Callable[[Beat], bool], seconds: float) -> list[Beat]:
-        """Wait until all that are alive are ready; those that are not after `seconds`."""
+    def missing(
+        self,
+        ready: Callable[[Beat], bool],
+        seconds: float,
+        *,
+        over: Callable[[], bool] = lambda: False,
+        poll_seconds: float = 0.005,
+    ) -> list[Beat]:
+        """Wait until all that are alive are ready, or it is `over`; those that are not by then or
+        after `seconds`."""
         deadline = time.monotonic() + seconds
         while missing := [beat for beat in self.alive() if not ready(beat)]:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or over():
                 return missing
-            time.sleep(_POLL_SECONDS)
+            time.sleep(poll_seconds)
         return []
 
 
@@ -139,7 +144,7 @@ def live(state: State, now: float) -> list[Beat]:
 
 def sweep(state: State, now: float) -> None:
     """Remove what workers that were killed left behind."""
-    for path in _files(state):
+    for path in (*_files(state), *state.workers.glob("*.tmp")):
         with suppress(OSError):
             if now - path.stat().st_mtime > _FORGOTTEN_SECONDS:
                 path.unlink()

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from registry.state import State, replace_file
@@ -46,7 +47,8 @@ def is_event(event: Any) -> bool:
     """Whether a parsed line has what the next move needs of it."""
     if not isinstance(event, dict) or type(event.get("generation")) is not int:
         return False
-    return all(isinstance(event.get(key), str) for key in ("model", "digest", "action", "to"))
+    texts = ("model", "digest", "action", "to", "at")
+    return all(isinstance(event.get(key), str) for key in texts) and _is_time(event["at"])
 
 
 def append(state: State, event: Event) -> None:
@@ -85,6 +87,11 @@ def broken_links(events: Sequence[Event]) -> list[int]:
     return broken
 
 
+def digests(events: Sequence[Event]) -> dict[tuple[str, str], str]:
+    """The digest that each model and version had when it was champion last."""
+    return {(event["model"], event["to"]): event["digest"] for event in events}
+
+
 def good_champions(events: Sequence[Event]) -> list[tuple[str, str]]:
     """Models and versions to roll back to, the current champion last.
 
@@ -102,6 +109,13 @@ def good_champions(events: Sequence[Event]) -> list[tuple[str, str]]:
         stack = [kept for kept in stack if kept != champion]
         stack.append(champion)
     return stack
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _line(event: Event) -> bytes:

@@ -33,14 +33,16 @@ class LoadedVersion:
     examples: tuple[dict[str, Any], ...]
 
 
-def load(folder: Path, version: str, digest: str | None, max_rows: int) -> LoadedVersion:
-    """Verify, load and warm up a version.
+def load(
+    folder: Path, version: str, digest: str | None, max_rows: int, *, held_out: bool = False
+) -> LoadedVersion:
+    """Verify, load and warm up a version; `held_out` is that of `manifest.read_verified`.
 
     Raises:
         IntegrityError: the bytes are not those of the manifest (or of `digest`), hold a type that
             is not trusted, or do not reproduce the golden scores.
     """
-    contents = manifest.read_verified(folder, digest)
+    contents = manifest.read_verified(folder, digest, held_out=held_out)
     try:
         facts = json.loads(contents["model.json"])
         golden = json.loads(contents["golden.json"])

@@ -31,7 +31,7 @@ OPTIONAL = (CALIBRATION, REFERENCE_ROWS)
 HELD_OUT = "held_out.parquet"
 """Real people's rows, which stand beside artefacts and are no part of a version; its provenance
 holds their sha256."""
-_PASSED_OVER = {"model.yaml", HELD_OUT}  # the first is BentoML's own
+_BENTOMLS_OWN = "model.yaml"
 
 
 def write(folder: Path) -> None:
@@ -39,14 +39,17 @@ def write(folder: Path) -> None:
     files = {
         path.name: {"sha256": _sha256(path.read_bytes()), "bytes": path.stat().st_size}
         for path in sorted(folder.iterdir())
-        if path.name not in _PASSED_OVER | {MANIFEST}
+        if path.name not in {_BENTOMLS_OWN, HELD_OUT, MANIFEST}
     }
     text = json.dumps({"schema": 1, "files": files}, indent=1, sort_keys=True)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def read_verified(folder: Path, digest: str | None = None) -> dict[str, bytes]:
-    """Read every artefact of a version and return its bytes by name.
+def read_verified(
+    folder: Path, digest: str | None = None, *, held_out: bool = False
+) -> dict[str, bytes]:
+    """Read every artefact of a version and return its bytes by name. The rows of `held_out` may
+    stand beside them where the version was trained, and never in the store.
 
     Raises:
         IntegrityError: a file is missing, is not what the manifest says, or is not in it; or the
@@ -65,7 +68,8 @@ def read_verified(folder: Path, digest: str | None = None) -> dict[str, bytes]:
     lacking = set(REQUIRED) - expected.keys()
     if lacking:
         raise IntegrityError(f"{folder}: the manifest lacks {', '.join(sorted(lacking))}")
-    present = {path.name for path in folder.iterdir()} - _PASSED_OVER - {MANIFEST}
+    beside = {_BENTOMLS_OWN, MANIFEST, *([HELD_OUT] if held_out else [])}
+    present = {path.name for path in folder.iterdir()} - beside
     if present != expected.keys():
         names = ", ".join(sorted(present ^ expected.keys()))
         raise IntegrityError(f"{folder}: files and manifest disagree about {names}")

@@ -59,7 +59,7 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
     `version`.
 
     Raises:
-        UnknownVersionError: there is no champion, or none before it.
+        UnknownVersionError: there is no champion, none before it, or `version` never was one.
         UsageError: `version` is what serves already.
         IntegrityError, MovedError: the pointer is not touched then.
     """
@@ -71,7 +71,25 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         if (model, target) == (events[-1]["model"], events[-1]["to"]):
             raise UsageError(f"{target} is what serves already; choose another --version")
         stored = store.get(state, model, target)
+        if (model, target) not in history.digests(events):
+            raise UnknownVersionError(
+                f"{target} was never champion, so there is no going back to it; promote it, or "
+                "choose another --version (see `python -m registry history`)"
+            )
         return _commit(state, "rollback", stored, reason, None, None, dry_run=dry_run)
+
+
+def verified(state: State, stored: store.Stored) -> str:
+    """The digest of a version whose bytes are those that were registered and, where it was champion
+    before, those that served then.
+
+    Raises:
+        IntegrityError: they are not.
+    """
+    name = (stored.model, str(stored.version))
+    digest = history.digests(pointer.events(state)).get(name, stored.digest)
+    manifest.read_verified(stored.folder, digest)
+    return digest
 
 
 def _previous(events: list[dict[str, Any]]) -> tuple[str, str]:
@@ -94,8 +112,7 @@ def _commit(
     *,
     dry_run: bool,
 ) -> Move:
-    digest, version = stored.digest, str(stored.version)
-    manifest.read_verified(stored.folder, digest)
+    digest, version = verified(state, stored), str(stored.version)
     if dry_run:
         last = pointer.last(state)
         before, generation = (last.version, last.generation) if last else (None, 0)

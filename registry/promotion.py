@@ -8,22 +8,16 @@ library only, but for the guardrails, which a promote imports when it gets to th
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
-from registry import challenger, manifest, moves, pointer, store
-from registry.errors import (
-    GuardrailError,
-    IntegrityError,
-    RegistryError,
-    UnconfirmedError,
-    UsageError,
-)
-from registry.heartbeat import Beat, Workers
+from registry import challenger, moves, pointer, store
+from registry.errors import GuardrailError, UsageError
+from registry.heartbeat import Workers
 from registry.moves import Move
+from registry.phases import confirmed, prepared, told_when_done
 from registry.pointer import Champion
 from registry.state import State, exclusive
 from registry.verdict import Check, points
@@ -32,15 +26,13 @@ Judge = Callable[[Champion | None, store.Stored], Mapping[str, Any]]
 """What says of a challenger whether it may replace the champion, and raises GuardrailError where it
 may not."""
 
-PREPARE_SECONDS = 60.0
-CONFIRM_SECONDS = 10.0
 _TURN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Swap:
-    """A move and how the workers that are alive took it: `seconds` from the commit until the last
-    of them served it, 0 where nothing was moved. `resident` of them had it in memory before."""
+    """A move and how the workers that are alive took it: `seconds` from before the commit until the
+    last of them served it, 0 where nothing was moved. `resident` of them have it in memory."""
 
     move: Move
     workers: int
@@ -113,7 +105,7 @@ def promote(
     if judge is None and not reason.strip():
         raise UsageError("--force skips the guardrails: say why with --reason")
     stored = store.find(state, version, model)
-    manifest.read_verified(stored.folder, stored.digest)
+    moves.verified(state, stored)
     workers = Workers(state)
     if dry_run:
         return _judged(state, stored, reason, judge, workers, dry_run=True)
@@ -129,8 +121,11 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         UnknownVersionError, UsageError, IntegrityError, MovedError: nothing was moved.
         UnconfirmedError: it was moved, and a worker does not serve it.
     """
-    move = moves.rollback(state, version=version, reason=reason, dry_run=dry_run)
-    return _confirmed(move, Workers(state))
+    workers = Workers(state)
+    began = time.monotonic()
+    with told_when_done(state):
+        move = moves.rollback(state, version=version, reason=reason, dry_run=dry_run)
+        return _settled(state, move, workers, began)
 
 
 def reasons(swap: Swap) -> list[str]:
@@ -151,22 +146,33 @@ def _judged(
 ) -> Swap:
     version = str(stored.version)
     before = pointer.last(state)
-    if before is not None and _is(before, stored) and pointer.is_sound(state):
+    sound = before is not None and pointer.is_sound(state)
+    if before is not None and sound and _is(before, stored):
         move = Move("promote", stored.model, version, version, before.generation, before)
-        return replace(_confirmed(move, workers), already=True)
+        return replace(_settled(state, move, workers, time.monotonic()), already=True)
     verdict = judge(before, stored) if judge is not None else {"status": "skipped", "forced": True}
-    expected = before.generation if before is not None else 0
     commit = partial(
         moves.promote, state, model=stored.model, version=version, reason=reason, verdict=verdict
     )
     if dry_run:
-        move = commit(dry_run=True)
-        return replace(_confirmed(move, workers), verdict=verdict)
-    if before is not None and pointer.is_sound(state):
-        _prepare(state, stored, before, workers)
-    move = commit(expected=expected)
-    challenger.take_over(state, stored.model, version)
-    return replace(_confirmed(move, workers), verdict=verdict)
+        return replace(_settled(state, commit(dry_run=True), workers, 0), verdict=verdict)
+    ready = prepared(state, stored, before, workers) if before and sound else nullcontext()
+    with told_when_done(state):
+        with ready:
+            began = time.monotonic()
+            move = commit(expected=before.generation if before is not None else 0)
+        return replace(_settled(state, move, workers, began), verdict=verdict)
+
+
+def _settled(state: State, move: Move, workers: Workers, began: float) -> Swap:
+    """Wait until all workers serve what was moved to; a champion then needs no shadow."""
+    if move.champion is None:
+        alive = workers.alive()
+        return Swap(move, len(alive), sum(move.after in beat.resident for beat in alive), 0.0)
+    served = confirmed(state, move, workers)
+    seconds = time.monotonic() - began
+    challenger.take_over(state, move.model, move.after)
+    return Swap(move, served, served, seconds)
 
 
 def _doubts(verdict: Mapping[str, Any]) -> list[str]:
@@ -179,73 +185,3 @@ def _doubts(verdict: Mapping[str, Any]) -> list[str]:
 def _is(champion: Champion, stored: store.Stored) -> bool:
     named = (champion.model, champion.version, champion.digest)
     return named == (stored.model, str(stored.version), stored.digest)
-
-
-def _prepare(state: State, stored: store.Stored, before: Champion, workers: Workers) -> None:
-    """Have every worker load the version, and withdraw where one cannot.
-
-    Raises:
-        IntegrityError: a worker cannot load it, or did not say in time; nothing serves it.
-        MovedError: somebody moved the champion meanwhile.
-    """
-    if not workers.alive():
-        return
-    asked = {"id": uuid4().hex, "model": stored.model, "version": str(stored.version)}
-    try:
-        with pointer.lock(state):
-            pointer.announce(state, {**asked, "digest": stored.digest}, expected=before.generation)
-        silent = workers.missing(
-            lambda beat: _answered(beat, asked["id"]) or not _stands(state, before), PREPARE_SECONDS
-        )
-        if not _stands(state, before):
-            raise pointer.moved(pointer.last(state) or before)
-        problems = [
-            f"{beat.name}: {beat.prepared.problem}"
-            for beat in workers.alive()
-            if beat.prepared is not None
-            and beat.prepared.id == asked["id"]
-            and beat.prepared.problem
-        ]
-        problems += [f"{beat.name}: no word in {PREPARE_SECONDS:g} s" for beat in silent]
-        if problems:
-            raise IntegrityError(
-                f"{asked['version']} cannot serve, and nothing was changed: {'; '.join(problems)}"
-            )
-    except BaseException:
-        # Whoever moved the champion meanwhile has withdrawn it already.
-        with suppress(RegistryError), pointer.lock(state):
-            pointer.announce(state, None, expected=before.generation)
-        raise
-
-
-def _stands(state: State, before: Champion) -> bool:
-    """Whether the champion is still the one that the promote began with."""
-    try:
-        champion = pointer.read(state)
-    except IntegrityError:
-        return False
-    return champion is not None and champion.generation == before.generation
-
-
-def _answered(beat: Beat, asked: str) -> bool:
-    return beat.prepared is not None and beat.prepared.id == asked
-
-
-def _confirmed(move: Move, workers: Workers) -> Swap:
-    """Wait until all workers serve what was moved to."""
-    began = time.monotonic()
-    alive = workers.alive()
-    resident = sum(move.after in beat.resident for beat in alive)
-    if move.champion is None:
-        return Swap(move, len(alive), resident, 0.0)
-    missing = workers.missing(
-        lambda beat: (beat.generation or 0) >= move.generation, CONFIRM_SECONDS
-    )
-    seconds = time.monotonic() - began
-    if missing:
-        words = "; ".join(f"{beat.name}: {beat.problem or 'no word'}" for beat in missing)
-        raise UnconfirmedError(
-            f"{move.after} is the champion (generation {move.generation}), but {len(missing)} of "
-            f"{len(workers.alive())} workers do not serve it after {CONFIRM_SECONDS:g} s: {words}"
-        )
-    return Swap(move, len(workers.alive()), resident, seconds)

@@ -60,7 +60,7 @@ def register(
             f"{artifacts}: no such folder; run `python -m training.train --output {artifacts}`"
         )
     settings.load(configuration)
-    contents = manifest.read_verified(artifacts)
+    contents = manifest.read_verified(artifacts, held_out=True)
     model = _model_name(artifacts, contents["model.json"])
     target = state.models / model / name
     refuse_existing(state, name)
@@ -139,7 +139,7 @@ def _refuse_unloadable(artifacts: Path, done: Registration) -> None:
     from registry import loaded  # scikit-learn takes seconds, and a wrong call is told at once
 
     try:
-        loaded.load(artifacts, done.version, done.digest, max_rows=1)
+        loaded.load(artifacts, done.version, done.digest, max_rows=1, held_out=True)
     except RegistryError:
         raise
     except Exception as error:  # a pipeline made of trusted types can raise anything as it scores

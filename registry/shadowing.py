@@ -28,6 +28,8 @@ class Shadow:
             return f"would be {words}"
         if self.workers == 0:
             return f"{words}; no service is running"
+        if self.challenger is None:
+            return words
         return f"{words}, scored by {self.scoring} of {self.workers} workers"
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,5 +89,6 @@ def _confirmed(state: State, chosen: Challenger | None) -> Shadow:
 
 
 def _seen(chosen: Challenger | None, alive: list[Beat]) -> Shadow:
-    scoring = sum(beat.challenger is not None for beat in alive)
+    version = chosen.version if chosen is not None else None
+    scoring = sum(beat.challenger == version for beat in alive) if version else 0
     return Shadow(chosen, len(alive), scoring)

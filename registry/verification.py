@@ -25,8 +25,9 @@ class Finding:
 def verify(state: State, model: str | None) -> list[Finding]:
     """Check everything. The history is repaired where the pointer is ahead of it, and the pointer
     where it is lost and the history's chain holds."""
+    digests = history.digests(pointer.events(state))
     findings = [
-        _version(state, stored)
+        _version(state, stored, digests.get((name, str(stored.version))))
         for name in store.models(state, model)
         for stored in store.versions(state, name)
     ]
@@ -35,16 +36,18 @@ def verify(state: State, model: str | None) -> list[Finding]:
         if not history.broken_links(history.read(state)):
             written = pointer.restore(state)
         events = pointer.repair(state)
-    if written is not None:
-        findings.append(Finding(f"{state.champion} was lost: written anew from the history", None))
-    findings += [_history(state, events), _pointer(state)]
+        if written is not None:
+            words = f"{state.champion} was lost: written anew from the history"
+            findings.append(Finding(words, None))
+        findings += [_history(state, events), _pointer(state)]
     return findings
 
 
-def _version(state: State, stored: store.Stored) -> Finding:
+def _version(state: State, stored: store.Stored, digest: str | None) -> Finding:
+    """`digest` is what it had as champion, where it was."""
     what = f"{stored.model}:{stored.version}"
     try:
-        manifest.read_verified(stored.folder)
+        manifest.read_verified(stored.folder, digest)
     except IntegrityError as error:
         return Finding(what, str(error))
     has_bento = (state.bentos / str(stored.version) / "bento.yaml").exists()

@@ -84,7 +84,7 @@ class Worker:
         # What a version holds never becomes garbage while it serves; keep the collector off it.
         gc.collect()
         gc.freeze()
-        heartbeat.sweep(self._state, time.time())
+        heartbeat.sweep(self._state, heartbeat.clock(self._state)())
         self.beat()
         for name, work in (
             ("follow", lambda: self._follow_pointer(poll_seconds)),
@@ -115,6 +115,7 @@ class Worker:
         except Exception as error:  # the version that serves must go on whatever a new one does
             logger.exception("a version could not be loaded")
             self._fail(f"unexpected {type(error).__name__} while loading; see the log")
+        self._background.wake()  # for who is in the shadow, whatever becomes of the champion
 
     def beat(self) -> None:
         """Say that this worker is alive and how it stands."""
@@ -158,13 +159,12 @@ class Worker:
         found: tuple[int, ...] = ()
         for path in (self._state.champion, self._state.challenger):
             try:
-                handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                with path.open("rb") as stream:
+                    facts = os.fstat(stream.fileno())
             except OSError:
                 found += (0, 0, 0)
-                continue
-            facts = os.fstat(handle)
-            os.close(handle)
-            found += (facts.st_mtime_ns, facts.st_ino, facts.st_size)
+            else:
+                found += (facts.st_mtime_ns, facts.st_ino, facts.st_size)
         return found
 
     def _follow(self) -> None:
@@ -173,8 +173,10 @@ class Worker:
             self._serve_without_pointer()
             return
         key = Key.of(champion)
-        self._serve(Serving(self._residents.serve(key), champion.generation, champion.event))
-        self._background.want(champion)
+        try:
+            self._serve(Serving(self._residents.serve(key), champion.generation, champion.event))
+        finally:  # who cannot serve the champion must still get ready for the next one
+            self._background.want(champion)
 
     def _serve_without_pointer(self) -> None:
         if self.serving is not None and self.serving.generation > 0:

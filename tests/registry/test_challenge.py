@@ -21,21 +21,13 @@ from registry.pointer import Champion
 from registry.schema import Schema
 from registry.state import State
 from registry.verdict import Check
-from tests.artefacts import MODEL, tiny_configuration, tiny_rows, write
+from tests.artefacts import MODEL, install, tiny_configuration, tiny_rows, write
 from tests.registry.handmade import flip_byte
 from training.data import check
 from training.fit import Trained, train
 
 SETTINGS = tiny_configuration()
 OLD, NEW = "v1.0.0", "v1.1.0"
-
-
-def install(state: State, artefacts: Path, version: str) -> None:
-    """What register makes, without BentoML."""
-    folder = state.models / MODEL / version
-    shutil.copytree(artefacts, folder, ignore=shutil.ignore_patterns(held_out.FILE))
-    state.held_out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(artefacts / held_out.FILE, state.held_out / f"{version}.parquet")
 
 
 @pytest.fixture
@@ -151,23 +143,48 @@ def test_a_champion_that_was_fitted_on_the_period_is_flattered(installed: State)
     )
 
 
-def test_without_periods_the_same_file_is_known_by_its_sha256(
+def test_without_periods_a_champion_that_was_fitted_on_all_its_rows_may_know_any(
     installed: State, crossed: Trained, tmp_path: Path
 ) -> None:
     install(installed, write(crossed, tmp_path / "crossed"), "v2.0.0")
 
     def timeless(content: dict[str, Any]) -> None:
         content["fitted"]["periods"] = content["evaluated"]["periods"] = None
-
-    def elsewhere(content: dict[str, Any]) -> None:
         content["data"]["sha256"] = "1" * 64
 
-    champion = installed.models / MODEL / "v2.0.0"
-    change(champion, "provenance.json", timeless)
-    words = "which flatters it"
-    assert words in judge(installed, reigning(installed, "v2.0.0"))["note"]
-    change(champion, "provenance.json", elsewhere)
-    assert words not in judge(installed, reigning(installed, "v2.0.0"))["note"]
+    change(installed.models / MODEL / "v2.0.0", "provenance.json", timeless)
+    document = judge(installed, reigning(installed, "v2.0.0"))
+    assert document["champion_may_know_rows"] is True
+    assert "which flatters it" in document["note"]
+
+
+@pytest.mark.parametrize("joined", [(), ("champion",), ("champion", "challenger")])
+def test_the_same_file_is_known_by_its_sha256_as_a_part_too(
+    installed: State, crossed: Trained, tmp_path: Path, joined: tuple[str, ...]
+) -> None:
+    """Periods that are spelt in another way are other periods."""
+    install(installed, write(crossed, tmp_path / "crossed"), "v2.0.0")
+    folders = {"champion": "v2.0.0", "challenger": NEW}
+
+    def edit(folder: str, shared: str) -> None:
+        def other(content: dict[str, Any]) -> None:
+            content["fitted"]["periods"] = [f"of the {folder}"]
+            content["data"]["sha256"] = shared
+            if folder in joined:
+                own = folder.encode().hex()
+                content["data"] |= {"sha256": own, "parts": [{"sha256": shared}, {"sha256": own}]}
+
+        change(installed.models / MODEL / folders[folder], "provenance.json", other)
+
+    def known() -> bool:
+        document = judge(installed, reigning(installed, "v2.0.0"))
+        return bool(document["champion_may_know_rows"])
+
+    edit("challenger", "2" * 64)
+    edit("champion", "2" * 64)
+    assert known()
+    edit("champion", "3" * 64)
+    assert not known()
 
 
 def test_rows_that_were_not_kept_leave_two_ways_out(installed: State) -> None:

@@ -322,14 +322,34 @@ def test_a_segment_without_enough_positives_does_not_count() -> None:
     assert found.note == "school = abroad; the champion's worst is school = public"
 
 
-def test_null_is_a_segment_and_without_any_the_note_says_so() -> None:
+def test_null_is_a_segment() -> None:
     known, old, new = _schools(300, lost=0.0)
     worse = Scored(np.where(np.arange(900) < 600, new.scores, 0.0), 0.5)
     assert checks(judged(known, old, worse))["segment_recall"].note.startswith("school is null")
+
+
+def test_without_categories_there_is_no_check_of_segments_and_the_note_says_so() -> None:
+    known, old, new = _schools(300, lost=0.0)
     verdict = judged(replace(known, segments={}), old, new)
     assert "segment_recall" not in checks(verdict)
-    assert verdict.note == "no segment has positives of 30 entities"
+    assert verdict.note == "there are no categories, so no segments are compared"
     assert verdict.status == "pass"
+
+
+def test_where_no_segment_has_enough_positives_the_worst_one_is_undecided() -> None:
+    known, old, _ = _schools(300, lost=0.0)
+    each = replace(known, segments={"school": np.array([str(n // 29) for n in range(900)], object)})
+    better = flagging(np.ones(900))
+    verdict = judged(each, old, better)
+    found = checks(verdict)
+    assert (found["segment_recall"].status, verdict.status) == ("undecided", "undecided")
+    assert found["segment_recall"].note == "no segment has positives of 30 entities"
+    assert points(found["segment_recall"]).startswith("recall of the worst segment undefined: und")
+    assert {found[name].status for name in ("recall", "precision")} == {"pass"}
+    same = judged(each, old, old)
+    assert (checks(same)["segment_recall"].status, same.status) == ("pass", "pass")
+    enough = replace(known, segments={"school": np.array([str(n // 30) for n in range(900)], object)})
+    assert checks(judged(enough, old, old))["segment_recall"].difference == 0.0
 
 
 def test_a_first_champion_must_be_better_than_chance() -> None:

@@ -81,8 +81,8 @@ def test_verify_holds_the_last_line_against_the_pointer(state: State) -> None:
     promote(state, "v1.0.0", "v1.1.0")
     edited = state.history.read_bytes().replace(b'"to":"v1.1.0"', b'"to":"v1.2.0"')
     state.history.write_bytes(edited)
-    [problem] = [finding for finding in verification.verify(state, MODEL) if finding.problem]
-    assert problem.problem == "its last move is not the one of champion.json"
+    found = {f.what: f.problem for f in verification.verify(state, MODEL) if f.problem}
+    assert found["history of 2 move(s)"] == "its last move is not the one of champion.json"
 
 
 def test_verify_names_what_is_damaged_and_nothing_else(state: State) -> None:
@@ -101,7 +101,7 @@ def test_verify_sees_a_champion_with_a_new_manifest_and_a_missing_bento(state: S
     (folder / "manifest.json").write_bytes((folder / "manifest.json").read_bytes() + b"\n")
     (state.bentos / "v1.0.0" / "bento.yaml").unlink()
     found = {f.what: str(f.problem) for f in verification.verify(state, MODEL) if f.problem}
-    assert found.keys() == {f"{MODEL}:v1.0.0", "champion"}
+    assert found.keys() == {f"{MODEL}:v1.0.0", f"{MODEL}:v1.1.0", "champion"}
     assert "its Bento is missing" in found[f"{MODEL}:v1.0.0"]
     assert "not the one that was promoted" in found["champion"]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from registry import manifest
+from registry import loaded, manifest, promotion, verification
 from registry.errors import IntegrityError
 from registry.state import State
-from tests.registry.handmade import flip_byte, make_version
+from tests.registry.handmade import MODEL, flip_byte, make_version
 
 
 @pytest.fixture
@@ -46,9 +46,23 @@ def test_the_bytes_that_were_hashed_are_handed_over(folder: Path) -> None:
 def test_bentomls_own_file_and_held_out_rows_do_not_count(folder: Path, name: str) -> None:
     digest = manifest.digest_of(folder)
     (folder / name).write_text("name: x\n")
-    assert name not in manifest.read_verified(folder)
+    assert name not in manifest.read_verified(folder, held_out=True)
     manifest.write(folder)
     assert manifest.digest_of(folder) == digest
+
+
+def test_held_out_rows_among_the_files_of_the_store_are_found(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    folder = make_version(state, "v9.0.0")
+    (folder / manifest.HELD_OUT).write_bytes(b"rows of people")
+    with pytest.raises(IntegrityError, match=r"held_out\.parquet"):
+        manifest.read_verified(folder)
+    with pytest.raises(IntegrityError, match=r"held_out\.parquet"):
+        loaded.load(folder, "v9.0.0", None, max_rows=1)
+    with pytest.raises(IntegrityError, match=r"held_out\.parquet"):
+        promotion.promote(state, model=None, version="v9.0.0", reason="x", judge=None)
+    found = {finding.what: finding.problem for finding in verification.verify(state, None)}
+    assert "held_out.parquet" in (found[f"{MODEL}:v9.0.0"] or "")
 
 
 @pytest.mark.parametrize("name", [*manifest.REQUIRED])

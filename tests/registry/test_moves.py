@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from registry import history, moves, store
+from registry import history, manifest, moves, store
 from registry.errors import (
     IntegrityError,
     RegistryError,
@@ -72,10 +72,23 @@ def test_rollback_to_a_named_version_leaves_all_that_came_after_it(state: State)
         rollback(state)
 
 
-def test_rollback_to_a_version_that_never_served_keeps_the_earlier_ones(state: State) -> None:
+def test_there_is_no_rollback_to_a_version_that_never_served(state: State) -> None:
+    """No guardrail stands in its way, so it must not be a way around them."""
     promote(state, "v1.1.0", "v1.2.0")
-    assert rollback(state, "v1.0.0") == "v1.0.0"
+    with pytest.raises(UnknownVersionError, match=r"v1\.0\.0 was never champion"):
+        rollback(state, "v1.0.0")
     assert rollback(state) == "v1.1.0"
+
+
+def test_a_version_that_was_made_anew_since_it_served_is_refused(state: State) -> None:
+    promote(state, "v1.0.0", "v1.1.0", "v1.2.0")
+    folder = state.models / MODEL / "v1.1.0"
+    (folder / "model.json").write_text('{"threshold": 0}')
+    manifest.write(folder)
+    for move in (rollback, lambda state: promote(state, "v1.1.0")):
+        with pytest.raises(IntegrityError, match="not the one that was promoted"):
+            move(state)
+    assert champion(state)["version"] == "v1.2.0"
 
 
 def test_rollback_goes_back_to_the_model_that_served(state: State) -> None:

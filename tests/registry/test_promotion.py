@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from registry import heartbeat, manifest, moves, pointer, promotion, shadowing, store
+from registry import heartbeat, manifest, moves, phases, pointer, promotion, shadowing, store
 from registry.errors import GuardrailError, IntegrityError, MovedError, UnconfirmedError
 from registry.pointer import Champion
 from registry.state import State
@@ -28,7 +28,7 @@ def state(artefacts: Path, tmp_path: Path) -> State:
     """Three real versions; v1.0.0 is the champion."""
     state = State(tmp_path / "home")
     for version, source in zip(VERSIONS, ("0", "1", "0"), strict=True):
-        shutil.copytree(artefacts / source, state.models / MODEL / version)
+        install(state, artefacts / source, version)
     moves.promote(state, model=None, version="v1.0.0", reason="first")
     return state
 
@@ -157,7 +157,7 @@ def test_a_worker_in_the_middle_of_a_prepare_follows_a_rollback(
 def test_a_worker_that_stays_behind_is_named_with_exit_code_7(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promotion, "CONFIRM_SECONDS", 0.2)
+    monkeypatch.setattr(phases, "CONFIRM_SECONDS", 0.2)
     other = heartbeat.Beat("other-host", "pid:[1]", 7, version="v1.0.0", generation=1)
     heartbeat.write(state, other)
     moves.promote(state, model=None, version="v1.1.0", reason="")
@@ -170,7 +170,7 @@ def test_a_worker_that_stays_behind_is_named_with_exit_code_7(
 def test_a_silent_worker_stops_a_promote_and_not_a_rollback(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promotion, "PREPARE_SECONDS", 0.2)
+    monkeypatch.setattr(phases, "PREPARE_SECONDS", 0.2)
     other = heartbeat.Beat("other-host", "pid:[1]", 7, version="v1.0.0", generation=99)
     heartbeat.write(state, other)
     moves.promote(state, model=None, version="v1.1.0", reason="")
@@ -212,3 +212,43 @@ def test_a_stopped_worker_leaves_no_heartbeat(state: State) -> None:
     assert len(heartbeat.Workers(state).alive()) == 1
     worker.stop()
     assert list(state.workers.iterdir()) == []
+
+
+def test_a_worker_that_cannot_load_the_champion_still_takes_the_next_one(state: State) -> None:
+    """It was started on a damaged champion: fixing forward must be possible."""
+    moves.promote(state, model=None, version="v1.1.0", reason="")
+    flip_byte(state.models / MODEL / "v1.1.0" / "pipeline.skops")
+    worker = Worker(state, max_rows=10)
+    worker.start(None, poll_seconds=0.01)
+    try:
+        assert serves(worker) is None
+        assert force(state, "v1.2.0").workers == 1
+        assert serves(worker) == ("v1.2.0", 3)
+    finally:
+        worker.stop()
+
+
+def test_who_stops_a_move_after_its_commit_is_told_that_it_is_done(
+    state: State, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    force(state, "v1.1.0")
+
+    def stopped(*_: object, **__: object) -> list[heartbeat.Beat]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(heartbeat.Workers, "missing", stopped)
+    with pytest.raises(UnconfirmedError, match=r"v1\.0\.0 is the champion \(generation 3\)"):
+        promotion.rollback(state, version=None, reason="5xx alto")
+
+
+def test_a_commit_that_fails_withdraws_what_was_prepared(
+    state: State, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(moves, "promote", full)
+    with pytest.raises(OSError, match="No space left"):
+        force(state, "v1.1.0")
+    assert pointer.required(state).prepare is None
+    assert serves(worker) == ("v1.0.0", 1)

@@ -121,7 +121,7 @@ def state_of_two(artefacts: Path, tmp_path: Path) -> State:
     """Two really trained versions; v1.0.0 is the champion."""
     state = State(tmp_path / "home")
     for number in ("0", "1"):
-        shutil.copytree(artefacts / number, state.models / tiny.MODEL / f"v1.{number}.0")
+        tiny.install(state, artefacts / number, f"v1.{number}.0")
     moves.promote(state, model=None, version="v1.0.0", reason="first")
     return state
 
