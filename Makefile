@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test lint bench bench-swap bench-shadow bench-drift bench-alarms bench-estimates lock clean
+.PHONY: serve test lint bench bench-check bench-swap bench-shadow bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
@@ -26,6 +26,10 @@ lint: .venv/.dev
 
 bench: .venv/.dev
 	$(BIN)/python -m benchmarks.serving
+
+# That each benchmark runs, quickly; make test has only the tests of their arithmetic.
+bench-check: .venv/.dev
+	$(BIN)/python -m pytest -m benchmark tests/benchmarks
 
 bench-swap: .venv/.dev
 	$(BIN)/python -m benchmarks.swap

@@ -47,7 +47,7 @@ def make(
 
 def load(folder: Path) -> LoadedVersion:
     """The version that `make` wrote."""
-    return loaded.load(folder, VERSION, None, max_rows=1)
+    return loaded.load(folder, VERSION, None, max_rows=1, held_out=True)
 
 
 def scores(version: LoadedVersion, columns: Columns) -> Any:

@@ -1,12 +1,14 @@
 """Artefacts of a real, small version, trained in seconds, for tests that need more than bytes."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from registry import configuration
+from registry import configuration, manifest
 from registry.configuration import Configuration
+from registry.state import State
 from training import artifacts
 from training.data import check
 from training.fit import Trained, train
@@ -82,3 +84,11 @@ def write(trained: Trained, folder: Path, variation: int = 0) -> Path:
 def build(folder: Path, variation: int = 0) -> Path:
     """Train and write artefacts into `folder`; two variations are two different versions."""
     return write(tiny_trained(variation), folder, variation)
+
+
+def install(state: State, artefacts: Path, version: str, model: str = MODEL) -> None:
+    """What register makes, without BentoML."""
+    folder = state.models / model / version
+    shutil.copytree(artefacts, folder, ignore=shutil.ignore_patterns(manifest.HELD_OUT))
+    state.held_out.mkdir(parents=True, exist_ok=True)
+    shutil.copy(artefacts / manifest.HELD_OUT, state.held_out / f"{version}.parquet")

@@ -1,5 +1,7 @@
 """Two registered versions of the bundled cohort, made once by the product's own commands."""
 
+import fcntl
+import os
 import shutil
 from pathlib import Path
 
@@ -18,7 +20,20 @@ settings.load_profile("ours")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with v1.0.0 (champion, trained exactly as `make serve` does) and v1.1.0 (another
     seed, one candidate). Tests copy it; nobody changes it."""
-    folder = tmp_path_factory.mktemp("registered")
+    # The processes of one run of the tests share it: whoever comes first makes it.
+    parallel = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if parallel else base) / "registered"
+    folder.mkdir(exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            _register(folder)
+            (folder / "done").touch()
+    return folder / "home"
+
+
+def _register(folder: Path) -> None:
     home = folder / "home"
     content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
     content["training"] |= {"seed": 7, "candidates": ["hist_gradient_boosting"], "repeats": 1}
@@ -29,7 +44,6 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
         command(home, "training.train", "--output", artifacts, "--configuration", configuration)
         command(home, "registry", "register", "--version", version, "--artifacts", artifacts)
     command(home, "registry", "promote", "--version", "v1.0.0", "--reason", "first")
-    return home
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ def log_lines(source: Document) -> list[str]:
         f"a label, {source['rows']} of them are taken"
     ]
     counts = {
+        "known_before": "predictions were made after the day their label was observed",
         "older": "predictions have a newer one of the same entity and period",
         "in_the_file": "rows are in the file too, which counts",
         "contested": "labels contradict each other and are left out",

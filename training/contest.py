@@ -61,7 +61,8 @@ def compare(
         IntegrityError: the artefacts do not say what was trained.
     """
     progress("hold it against the champion" if reigning.champion else "judge it alone")
-    ready = loaded.load(artifacts, version, manifest.digest_of(artifacts), max_rows=1)
+    digest = manifest.digest_of(artifacts)
+    ready = loaded.load(artifacts, version, digest, max_rows=1, held_out=True)
     held = held_out.read(artifacts / held_out.FILE, ready.provenance["held_out"]["sha256"])
     verdict, problem = _judged(held, reigning, ready, settings)
     rows = Rows(held.target, held.entities, {})

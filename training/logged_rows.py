@@ -1,7 +1,8 @@
 """Labelled rows out of the inference log: what was predicted, joined with what became known of it.
 
 One row for each entity and period, the newest prediction: an entity that was scored every day is
-not so many entities. Labels that contradict each other are no labels.
+not so many entities. What was scored after its outcome was known is no prediction, and labels that
+contradict each other are no labels.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +15,14 @@ from numpy.typing import NDArray
 
 from monitoring.labels.store import LabelStore, PeriodRule, period_of
 from monitoring.log.reading import Batch, LogReader, Query
-from monitoring.performance.outcomes import CONFLICT, UNKNOWN, KnownLabels, Outcomes, join
+from monitoring.performance.outcomes import (
+    CONFLICT,
+    MICROS_PER_DAY,
+    UNKNOWN,
+    KnownLabels,
+    Outcomes,
+    join,
+)
 from monitoring.reference.bins import Coded, Column
 from monitoring.times import EPOCH
 from registry import store
@@ -33,9 +41,10 @@ class LogRows:
     an order that depends on nothing but what the log says.
 
     `versions` scored them; `left_out` says of every other version why its rows are not read. The
-    counts are of predictions read, of those with a label, of labelled ones for which there is a
-    newer one of the same entity and period, of entities and periods (or predictions) whose labels
-    contradict each other, of current labels, and of those that are about none of the predictions.
+    counts are of predictions read, of those with a label, of labelled ones made after the day on
+    which the label was observed, of the other ones for which there is a newer one of the same
+    entity and period, of entities and periods (or predictions) whose labels contradict each other,
+    of current labels, and of those that are about none of the predictions.
     """
 
     table: pd.DataFrame
@@ -43,6 +52,7 @@ class LogRows:
     left_out: dict[str, str]
     predictions: int
     labelled: int
+    known_before: int
     older: int
     contested: int
     labels: int
@@ -75,15 +85,16 @@ def read(state: State, configuration: Configuration, now: datetime, progress: Pr
         pd.concat(blocks, ignore_index=True)
         for blocks in zip(_no_rows(configuration.schema), *parts, strict=True)
     )
-    chosen, contested, older = _one_each(facts)
+    chosen = _one_each(facts)
     return LogRows(
-        table=_table(facts.loc[chosen], features.loc[chosen], configuration),
+        table=_table(facts.loc[chosen.rows], features.loc[chosen.rows], configuration),
         versions=tuple(schemas),
         left_out=left_out,
         predictions=predictions,
         labelled=len(facts),
-        older=older,
-        contested=contested,
+        known_before=chosen.known_before,
+        older=chosen.older,
+        contested=chosen.contested,
         labels=len(known),
         unmatched=int(np.count_nonzero(~met)),
     )
@@ -133,6 +144,8 @@ def _part(batch: Batch, outcomes: Outcomes, rule: PeriodRule) -> tuple[pd.DataFr
             "period": [other if sent is None else sent for sent, other in periods],
             "label": outcomes.labels,
             "contested": (outcomes.labels == CONFLICT) | outcomes.contradicted,
+            # By whole days, as the report's check of the labels' delay.
+            "known_before": outcomes.observed // MICROS_PER_DAY < outcomes.times // MICROS_PER_DAY,
         }
     )
     features = pd.DataFrame({name: _values(given) for name, given in batch.columns.items()})
@@ -141,7 +154,7 @@ def _part(batch: Batch, outcomes: Outcomes, rule: PeriodRule) -> tuple[pd.DataFr
 
 
 def _no_rows(schema: Schema) -> tuple[pd.DataFrame, pd.DataFrame]:
-    facts = ("at", "id", "entity", "period", "label", "contested")
+    facts = ("at", "id", "entity", "period", "label", "contested", "known_before")
     return pd.DataFrame(columns=facts), pd.DataFrame(columns=schema.names)
 
 
@@ -153,16 +166,30 @@ def _values(values: Column) -> NDArray[Any]:
     return column([levels[code] for code in values.codes.tolist()], numeric=False)
 
 
-def _one_each(facts: pd.DataFrame) -> tuple[pd.Index, int, int]:
-    """The rows to keep, in order; how many entities and periods have labels that contradict each
-    other, and how many predictions there is a newer one for."""
+@dataclass(frozen=True)
+class _Chosen:
+    """The rows to keep, in order, and three of the counts of LogRows."""
+
+    rows: pd.Index
+    known_before: int
+    older: int
+    contested: int
+
+
+def _one_each(facts: pd.DataFrame) -> _Chosen:
     by_entity = facts["entity"] + ":" + facts["period"].astype(str)
     key = by_entity.where(facts["entity"].notna(), "id:" + facts["id"])
     alike = facts.groupby(key)
     contested = alike["contested"].transform("any") | (alike["label"].transform("nunique") > 1)
-    sound = facts[~contested].assign(key=key).sort_values(["at", "id"])
+    known_before = facts["known_before"].astype(bool) & ~contested
+    sound = facts[~contested & ~known_before].assign(key=key).sort_values(["at", "id"])
     newest = sound.drop_duplicates("key", keep="last").sort_values(["period", "key"])
-    return newest.index, key[contested].nunique(), len(sound) - len(newest)
+    return _Chosen(
+        rows=newest.index,
+        known_before=int(known_before.sum()),
+        older=len(sound) - len(newest),
+        contested=key[contested].nunique(),
+    )
 
 
 def _table(

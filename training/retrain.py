@@ -23,19 +23,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 done, whatever the answer; 2 usage or contract; 3 too few rows; 4 the guardrails refused a
     --promote (the version is registered); 5, 6, 7 as in registry.errors; 130 stopped."""
     options = flags.parse(_parser(), arguments)
-    try:
-        with stopping.stoppable():
+    with stopping.stoppable():
+        try:
             return _retrain(options)
-    except (TrainingError, RegistryError, OSError) as error:
-        if isinstance(error, ContractError):  # whose every violation was told
-            return error.exit_code
-        if isinstance(error, TrainingError):
-            print(f"error: {error}", file=sys.stderr)
-            return error.exit_code
-        return flags.tell(error, about="retrain")
-    except KeyboardInterrupt:
-        print("stopped; nothing was registered or written", file=sys.stderr)
-        return 130
+        except (TrainingError, RegistryError, OSError) as error:
+            if isinstance(error, ContractError):  # whose every violation was told
+                return error.exit_code
+            if isinstance(error, TrainingError):
+                print(f"error: {error}", file=sys.stderr)
+                return error.exit_code
+            return flags.tell(error, about="retrain")
+        except KeyboardInterrupt:
+            print("stopped; nothing was registered or written", file=sys.stderr)
+            return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,7 +72,6 @@ def _retrain(options: argparse.Namespace) -> int:
         listing = Path(f"{options.data.stem}-violations.csv")
         violations.report(error.violations, "nothing was trained", listing)
         raise
-    stopping.hold()
     text = json.dumps(outcome.document, indent=1, ensure_ascii=False, allow_nan=False)
     if options.json:
         print(text)
@@ -124,13 +123,11 @@ def _plan(options: argparse.Namespace) -> "Plan":
 
 def _keep(state: State, document: dict[str, Any], text: str) -> Path:
     """Write the comparison beside the reports, as JSON and as a page."""
+    from monitoring.reports import keep_json
     from training import comparison_page
 
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    name = f"{document['kind']}-{document['model_version']}-{stamp}"
-    page = state.reports / f"{name}.html"
     content = comparison_page.render(document)
-    replace_file(state.reports / f"{name}.json", (text + "\n").encode())
+    page = keep_json(state, document, text).with_suffix(".html")
     replace_file(page, content.encode())
     return page
 

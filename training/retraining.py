@@ -28,7 +28,7 @@ from registry.pointer import Champion
 from registry.register import refuse_existing, register
 from registry.state import State
 from registry.versions import Version
-from training import comparison, comparison_wording, retrain_rows
+from training import comparison, comparison_wording, retrain_rows, stopping
 from training.contest import Reigning, compare, reign
 from training.fit import Progress
 from training.retrain_rows import Sources
@@ -64,7 +64,8 @@ def run(state: State, plan: Plan, console: Console) -> Outcome:
 
     Raises:
         TrainingError, RegistryError: nothing was registered.
-        KeyboardInterrupt: the same; who is stopped later gets an Outcome that says so.
+        KeyboardInterrupt: the same; who is stopped later gets an Outcome that says so. After that,
+            nothing stops (`stopping.hold`).
     """
     _refuse_early(state, plan)
     with (
@@ -117,6 +118,7 @@ def _commit(
         if plan.promote:
             progress(f"promote {name}")
             document["promotion"] = _promote(state, plan, reigning, document)
+        stopping.hold()  # within the try: who stops it until then is told what was registered
     except KeyboardInterrupt:
         if not _is_registered(state, plan, digest):
             raise

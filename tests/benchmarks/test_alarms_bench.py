@@ -268,7 +268,7 @@ def test_the_cases_are_those_that_they_name() -> None:
     assert len(repeated.times) == 1_000
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_it_runs_every_cell_and_case_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary, output = tmp_path / "tmp", tmp_path / "alarms.json"
     temporary.mkdir()

@@ -150,7 +150,7 @@ def test_a_wrong_flag_is_refused(arguments: list[str], capsys: pytest.CaptureFix
     assert "expected a whole number" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_it_measures_the_real_report_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary, output = tmp_path / "tmp", tmp_path / "drift.json"
     temporary.mkdir()

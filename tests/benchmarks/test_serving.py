@@ -39,7 +39,7 @@ def test_a_wrong_flag_is_refused(arguments: list[str]) -> None:
     assert "expected a whole number above 0" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 def test_quick_measures_both_services_without_errors(registered: Path, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

@@ -47,7 +47,7 @@ def test_a_home_without_a_champion_is_one_line(tmp_path: Path) -> None:
     assert line.startswith("error: no champion yet")
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.skipif(shutil.which("wrk", path=PATH) is None, reason="needs wrk")
 def test_quick_switches_without_an_error_where_a_restart_has_many(
     registered: Path, tmp_path: Path

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from registry import loaded, moves
 from registry.loaded import LoadedVersion
 from registry.state import State
 from registry.validation import ValidRow
-from tests.artefacts import MODEL, build
+from tests.artefacts import MODEL, build, install
 from tests.server import PROJECT, environment, wait_for
 
 SECRET = "a secret of the tests"

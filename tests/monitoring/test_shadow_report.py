@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,7 @@ from registry import loaded
 from registry.loaded import LoadedVersion
 from registry.state import State
 from registry.validation import ValidRow
-from tests.artefacts import MODEL, build
+from tests.artefacts import MODEL, build, install
 
 SECRET = "a secret of the tests"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -48,7 +47,7 @@ def state(artefacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     """A home with three versions and a configuration of their model."""
     found = State(tmp_path / "home")
     for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
-        shutil.copytree(artefacts, found.models / MODEL / version)
+        install(found, artefacts, version)
     monkeypatch.setenv("BENTOML_HOME", str(found.home))
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
     return found

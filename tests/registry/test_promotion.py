@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +15,7 @@ from registry.errors import GuardrailError, IntegrityError, MovedError, Unconfir
 from registry.pointer import Champion
 from registry.state import State
 from registry.worker import Worker
-from tests.artefacts import MODEL
+from tests.artefacts import MODEL, install
 from tests.registry.handmade import flip_byte
 from tests.server import wait_for
 

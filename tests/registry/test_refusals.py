@@ -3,7 +3,6 @@ files that would run code."""
 
 import json
 import pickle
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator

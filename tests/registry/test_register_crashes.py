@@ -25,7 +25,7 @@ from tests.server import command, environment, wait_for
 
 pytestmark = pytest.mark.slow
 
-WHOLE_KILLS, LATE_KILLS = 16, 40
+WHOLE_KILLS, LATE_KILLS = 10, 30
 
 
 @pytest.fixture(scope="module")

@@ -80,8 +80,8 @@ def train_in_background(arguments: list[str], **options: Any) -> "subprocess.Pop
 
 def test_every_part_of_a_version_is_there_and_verifies(made: Path) -> None:
     assert {path.name for path in made.iterdir()} == FILES
-    manifest.read_verified(made)
-    loaded.load(made, "v1.0.0", manifest.digest_of(made), max_rows=10)
+    manifest.read_verified(made, held_out=True)
+    loaded.load(made, "v1.0.0", manifest.digest_of(made), max_rows=10, held_out=True)
     assert Schema.from_dict(document(made, "schema.json")) == configuration().schema
     reference = ReferenceProfile.from_dict(document(made, "reference.json"))
     assert reference.rows == document(made, "metrics.json")["rows"]
@@ -222,7 +222,7 @@ def test_a_new_run_replaces_the_old_artefacts_and_nothing_else(
     (old / "model_card.md").write_text("an older one")
     (old.parent / "notes.txt").write_text("mine")
     assert main([*inputs, "--output", str(old)]) == 0
-    manifest.read_verified(old)
+    manifest.read_verified(old, held_out=True)
     assert sorted(path.name for path in old.parent.iterdir()) == ["artifacts", "notes.txt"]
 
 
@@ -232,7 +232,7 @@ def test_through_a_link_the_target_is_replaced(inputs: list[str], old: Path) -> 
     link.symlink_to(old, target_is_directory=True)
     assert main([*inputs, "--output", str(link)]) == 0
     assert link.is_symlink()
-    manifest.read_verified(old)
+    manifest.read_verified(old, held_out=True)
     assert sorted(path.name for path in old.parent.iterdir()) == ["artifacts", "current"]
 
 

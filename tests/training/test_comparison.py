@@ -31,6 +31,7 @@ LOG = {
     "left_out_versions": {"v0.9.0": "it is damaged"},
     "predictions": 90,
     "labelled": 50,
+    "known_before": 2,
     "older": 6,
     "contested": 3,
     "in_the_file": 0,

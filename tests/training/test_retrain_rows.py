@@ -14,6 +14,7 @@ from rich.console import Console
 from monitoring.log.writing import SECRET_VARIABLE, EntityKeys
 from registry.configuration import Configuration, parse
 from registry.state import State
+from tests.artefacts import install
 from tests.training.logged import SECRET, Loan, import_labels, log
 from tests.training.tiny import (
     FEATURES,
@@ -24,6 +25,7 @@ from tests.training.tiny import (
     write_configuration,
 )
 from training import artifacts, logged_rows, retrain_rows
+from training.comparison_wording import log_lines
 from training.data import Dataset
 from training.errors import ContractError, NotEnoughDataError, TrainingError
 from training.logged_rows import LogRows
@@ -46,7 +48,7 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def state(artefacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     found = State(tmp_path / "home")
-    shutil.copytree(artefacts, found.models / "loans" / "v1.0.0")
+    install(found, artefacts, "v1.0.0", "loans")
     monkeypatch.setenv("BENTOML_HOME", str(found.home))
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
     settings = write_configuration(tmp_path / "loans.yaml")
@@ -110,6 +112,32 @@ def test_labels_that_contradict_each_other_are_none_and_orphans_are_counted(know
     found = read(known)
     assert found.contested == 2  # C3 by id and by entity, C4 within a file
     assert (found.labels, found.unmatched) == (8, 1)  # C9 was never scored
+
+
+def test_what_was_scored_after_its_label_was_observed_is_left_out(
+    state: State, tmp_path: Path
+) -> None:
+    """By whole days: on the day itself a label may have come after the prediction."""
+    log(
+        state,
+        [
+            Loan("before", "C1", 11, THEN, income=1.0),
+            Loan("after", "C1", 11, LATER, income=2.0),
+            Loan("that-day", "C2", 11, THEN, income=3.0),
+            Loan("next-day", "C2", 11, THEN + timedelta(hours=12), income=4.0),
+            Loan("only-after", "C3", 11, LATER, income=5.0),
+            Loan("undated", None, 11, LATER, income=6.0),
+        ],
+    )
+    days = "C1,11,1,2025-03-03", "C2,11,0,2025-03-01", "C3,11,1,2025-03-03"
+    import_labels(tmp_path, "entity_id,period,label,observed_at", *days)
+    import_labels(tmp_path, "prediction_id,label", "undated,1")
+    found = read(state)
+    assert sorted(found.table["income"]) == [1.0, 3.0, 6.0]
+    assert (found.labelled, found.known_before, found.older, found.contested) == (6, 3, 0, 0)
+    source = gather(state, None).source
+    assert source["known_before"] == 3
+    assert any(line.startswith("3 predictions were made after") for line in log_lines(source))
 
 
 def test_nulls_are_the_models_nulls(known: State) -> None:

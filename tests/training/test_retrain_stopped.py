@@ -1,11 +1,14 @@
 """Ctrl-C and SIGTERM on the running command, at every kind of step."""
 
+import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +18,7 @@ from registry.heartbeat import Beat
 from registry.state import State
 from tests.training.test_retrain import Place, rows
 from tests.training.tiny import configuration, content, trained
-from training import artifacts
+from training import artifacts, comparison_page, comparison_wording, retrain
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +71,42 @@ def test_a_signal_leaves_nothing_behind(place: Place, step: str, number: signal.
     assert list(place.temporary.iterdir()) == []
     assert not place.state.staging.exists() or list(place.state.staging.iterdir()) == []
     assert place.versions() == []
+
+
+def test_who_stops_it_after_the_commit_is_told_what_was_done(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Signals in what is left to do then: the removal of the artefacts, the advice and the page."""
+    place.configuration.write_text(yaml.safe_dump(content(), sort_keys=False))
+    for name in ("BENTOML_HOME", "DATATHON_CONFIGURATION"):
+        monkeypatch.setenv(name, place.variables[name])
+    told: list[str] = []
+
+    def interrupted(owner: Any, name: str) -> None:
+        step = getattr(owner, name)
+
+        def signalled(*arguments: Any) -> Any:
+            told.append(name)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+            return step(*arguments)
+
+        monkeypatch.setattr(owner, name, signalled)
+
+    interrupted(comparison_wording, "next_step")
+    interrupted(comparison_page, "render")
+    monkeypatch.setattr(tempfile, "tempdir", str(place.temporary))
+    interrupted(tempfile.TemporaryDirectory, "__exit__")
+    data = rows(place.folder, "rows.csv")
+    forced = ["--promote", "--force", "--reason", "a drill"]
+    assert retrain.main(["--new_version", "v1.0.0", "--data", str(data), *forced]) == 0
+    printed = capsys.readouterr()
+    assert {"__exit__", "next_step", "render"} <= set(told)
+    assert printed.err == ""
+    assert "Promoted: loans: no champion → v1.0.0" in printed.out
+    assert pointer.required(place.state).version == "v1.0.0"
+    assert len(place.reports()) == 2
+    assert list(place.temporary.iterdir()) == []
 
 
 @pytest.fixture
