@@ -292,14 +292,14 @@ def test_false_alarms_are_rare() -> None:
                 generator = np.random.default_rng((rows, size, trial))
                 columns, scores = population(generator, rows)
                 reference = build_reference(columns, POPULATION, scores, rows)
-                for _ in range(20):
+                for _ in range(10):
                     columns, scores = population(generator, size)
                     seen[compare(reference, columns, scores, size, LIMITS).status] += 1
-            red, yellow = seen["red"] / 400, seen["yellow"] / 400
+            red, yellow = seen["red"] / 200, seen["yellow"] / 200
             print(f"reference {rows}, window {size}: red {red:.2%}, yellow {yellow:.2%}")
             assert red <= 0.05
             alarms.append(red + yellow)
-    # Each cell is known to within 0.011 (one standard error); together they keep the 5 %.
+    # Each cell is known to within 0.015 (one standard error); together they keep the 5 %.
     assert max(alarms) <= 0.075
     assert np.mean(alarms) <= 0.05
 
