@@ -10,7 +10,7 @@ from benchmarks.load import Load
 
 _CAPTION = (
     "Median and, below it, the slowest. command: the whole command; CPU: of the command.\n"
-    "switch: from the commit until all workers serve the version.\n"
+    "switch: the commit, and until all workers serve the version.\n"
     "no answer: from SIGTERM until a row is answered again.\n"
     "failed: answers of 400 and above, and connections that were refused or cut; wrk tries\n"
     "again at once."
@@ -19,7 +19,7 @@ _CAPTION = (
 
 @dataclass(frozen=True)
 class Switch:
-    """One command: its wall time and CPU, and the seconds from the commit until all `workers`
+    """One command: its wall time and CPU, and the seconds of the commit and until all `workers`
     served the version; `resident` of them had it in memory."""
 
     action: str
