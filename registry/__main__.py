@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RegistryError, OSError) as error:
         return flags.tell(error, about="state")
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print("stopped; the champion was not moved", file=sys.stderr)
         return 130
 
 

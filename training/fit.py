@@ -115,6 +115,8 @@ def split_by_time(data: Dataset) -> tuple[Dataset, Dataset | None]:
     Raises:
         NotEnoughDataError: a side lacks a class.
     """
+    if data.rows == 0:
+        raise NotEnoughDataError("no row has a label, so there is nothing to learn from")
     sides: list[Dataset] = [data]
     if data.periods is not None and len(np.unique(data.periods)) > 1:
         latest = data.periods == np.max(data.periods)

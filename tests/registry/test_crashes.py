@@ -157,7 +157,10 @@ def test_a_promote_that_ends_while_workers_get_ready_has_moved_nothing(
     wait_for(asked, 30)
     process.send_signal(ending)
     _, errors = process.communicate(timeout=30)
-    ended = {signal.SIGKILL: (KILLED, ""), signal.SIGINT: (130, "stopped\n")}
+    ended = {
+        signal.SIGKILL: (KILLED, ""),
+        signal.SIGINT: (130, "stopped; the champion was not moved\n"),
+    }
     assert (process.returncode, errors) == ended[ending]
     assert (champion(state)["version"], generation_of(state)) == ("v1.0.0", 1)
     assert (champion(state)["prepare"] is None) == (ending == signal.SIGINT)

@@ -239,6 +239,6 @@ def test_ctrl_c_is_one_line_and_leaves_nothing(state: State, artefacts: Path) ->
         wait_for(lambda: list(state.staging.glob("*/context/service.py")), 60)
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, "stopped\n")
+    assert (process.returncode, errors) == (130, "stopped; the champion was not moved\n")
     assert listed(state) == {"v1.0.0"}
     assert list(state.staging.iterdir()) == []
