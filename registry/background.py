@@ -34,16 +34,17 @@ class Background:
         self._left: Key | None = None
         self._awake = threading.Event()
 
-    def want(self, champion: Champion) -> None:
-        """Get ready for what may come after `champion`, which serves."""
+    def want(self, champion: Champion | None) -> None:
+        """Get ready for what may come after `champion`; None leaves it who it was."""
         before = self._champion
-        if before is not None and Key.of(before) != Key.of(champion):
-            self._left = Key.of(before)
-        self._champion = champion
+        if champion is not None:
+            if before is not None and Key.of(before) != Key.of(champion):
+                self._left = Key.of(before)
+            self._champion = champion
         self._awake.set()
 
     def wake(self) -> None:
-        """Look again at what is wanted, or see that it is over."""
+        """Let `run` see that it is over."""
         self._awake.set()
 
     def run(self, stopped: threading.Event) -> None:
@@ -58,7 +59,6 @@ class Background:
 
     def _get_ready(self, champion: Champion) -> None:
         wanted = {Key.of(champion), self._left, self._asked_for(champion)}
-        self._beat()
         wanted |= {self._challenging(champion), self._previous()}
         self._residents.keep({key for key in wanted if key is not None})
         # What a version holds never becomes garbage while it is here: keep the collector off it.
@@ -75,10 +75,9 @@ class Background:
         key = Key(asked["model"], asked["version"], asked["digest"])
         if self.prepared is None or self.prepared.id != asked["id"]:
             began = time.monotonic()
-            problem = self._problem_with(key)
-            if problem is not None:
-                logger.error("cannot prepare %s: %s", key.version, problem)
+            problem = self._problem_with(key, "cannot prepare")
             self.prepared = Prepared(asked["id"], problem, round(time.monotonic() - began, 3))
+            self._beat()
         return key if self.prepared.problem is None else None
 
     def _challenging(self, champion: Champion) -> Key | None:
@@ -88,15 +87,11 @@ class Background:
         except IntegrityError as error:
             logger.error("%s", error)
             chosen = None
-        if chosen is None or Key.of(chosen) == Key.of(champion):
-            self.challenger = None
-            return None
-        key = Key.of(chosen)
-        problem = self._problem_with(key)
-        if problem is not None:
-            logger.error("cannot score %s in the shadow: %s", key.version, problem)
-        self.challenger = None if problem is not None else self._residents.load(key)
-        return key if problem is None else None
+        key = None if chosen is None else Key.of(chosen)
+        if key == Key.of(champion) or (key and self._problem_with(key, "cannot shadow with")):
+            key = None
+        self.challenger = None if key is None else self._residents.load(key)
+        return key
 
     def _previous(self) -> Key | None:
         """Load what a rollback would go back to."""
@@ -105,18 +100,18 @@ class Background:
         if len(good) < 2:
             return None
         key = Key(*good[-2], history.digests(events)[good[-2]])
-        problem = self._problem_with(key)
-        if problem is not None:
-            logger.error("a rollback to %s would fail: %s", key.version, problem)
-        return key if problem is None else None
+        return None if self._problem_with(key, "cannot roll back to") else key
 
-    def _problem_with(self, key: Key) -> str | None:
-        """Why a version cannot be loaded; None where it is in memory now."""
+    def _problem_with(self, key: Key, purpose: str) -> str | None:
+        """Why a version cannot be loaded, which is logged with its purpose; None where it is in
+        memory now."""
         try:
             self._residents.load(key)
+            return None
         except (RegistryError, OSError) as error:
-            return str(error)
+            problem = str(error)
         except Exception as error:  # a version must not end the thread that loads the next one
             logger.exception("a version could not be loaded")
-            return f"unexpected {type(error).__name__} while loading; see the worker's log"
-        return None
+            problem = f"unexpected {type(error).__name__} while loading; see the worker's log"
+        logger.error("%s %s: %s", purpose, key.version, problem)
+        return problem

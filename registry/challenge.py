@@ -38,7 +38,12 @@ def judge(
     """
     ready = loaded.load(challenger.folder, str(challenger.version), challenger.digest, max_rows=1)
     held = _held_out(state, ready)
-    reigning = None if champion is None else _champion(state, champion, ready)
+    reigning = None
+    if champion is not None:
+        try:
+            reigning = load_champion(state, champion, ready.model)
+        except GuardrailError as error:
+            raise GuardrailError(f"{error}; {_WAY_OUT}") from error
     return weigh(held, champion=reigning, challenger=ready, settings=settings)
 
 
@@ -82,6 +87,23 @@ def weigh(
     }
 
 
+def load_champion(state: State, champion: Champion, model: str) -> LoadedVersion:
+    """Load who is to be compared with a challenger of `model`.
+
+    Raises:
+        GuardrailError: it is of another model, or damaged, or gone.
+    """
+    if champion.model != model:
+        raise GuardrailError(
+            f"the champion {champion.version} is of {champion.model}, another model than {model}"
+        )
+    try:
+        folder = store.get(state, champion.model, champion.version).folder
+        return loaded.load(folder, champion.version, champion.digest, max_rows=1)
+    except (IntegrityError, UnknownVersionError) as error:
+        raise GuardrailError(f"the champion cannot be loaded: {error}") from error
+
+
 def scored(champion: LoadedVersion, held: HeldOut, notes: list[str]) -> Scored:
     """What the champion says of the rows that evaluated another version. What it had to do without
     is added to `notes`.
@@ -105,21 +127,6 @@ def _held_out(state: State, challenger: LoadedVersion) -> HeldOut:
     except (KeyError, TypeError) as error:
         raise IntegrityError(f"{challenger.version}: provenance.json: held_out: {facts}") from error
     return held_out.read(path, sha256)
-
-
-def _champion(state: State, champion: Champion, challenger: LoadedVersion) -> LoadedVersion:
-    if champion.model != challenger.model:
-        raise GuardrailError(
-            f"the champion {champion.version} is of {champion.model} and {challenger.version} of "
-            f"{challenger.model}, which cannot be compared; {_WAY_OUT}"
-        )
-    try:
-        folder = store.get(state, champion.model, champion.version).folder
-        return loaded.load(folder, champion.version, champion.digest, max_rows=1)
-    except (IntegrityError, UnknownVersionError) as error:
-        raise GuardrailError(
-            f"the champion cannot be loaded to compare with: {error}; {_WAY_OUT}"
-        ) from error
 
 
 def _challenger_scores(held: HeldOut, challenger: LoadedVersion) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ def choose(state: State, *, model: str | None, version: str, dry_run: bool = Fal
         UsageError: it is the champion.
     """
     stored = store.find(state, version, model)
-    digest = moves.verified(state, stored)
+    digest = moves.verified(stored, pointer.events(state))
     champion = pointer.required(state)
     if (champion.model, champion.version) == (stored.model, version):
         raise UsageError(f"{version} is the champion; its challenger must be another version")
@@ -69,16 +69,10 @@ def choose(state: State, *, model: str | None, version: str, dry_run: bool = Fal
     return chosen
 
 
-def dismiss(state: State) -> Challenger | None:
-    """Nobody is in the shadow any more; who was, as far as the file said."""
+def dismiss(state: State) -> None:
+    """Nobody is in the shadow any more."""
     with pointer.lock(state):
-        try:
-            before = read(state)
-        except IntegrityError:
-            before = None
-        state.challenger.unlink(missing_ok=True)
-        sync(state.registry)
-    return before
+        _remove(state)
 
 
 def take_over(state: State, model: str, version: str) -> None:
@@ -88,5 +82,9 @@ def take_over(state: State, model: str, version: str) -> None:
     with suppress(RegistryError, OSError), pointer.lock(state):  # the move is done all the same
         chosen = read(state)
         if chosen is not None and (chosen.model, chosen.version) == (model, version):
-            state.challenger.unlink()
-            sync(state.registry)
+            _remove(state)
+
+
+def _remove(state: State) -> None:
+    state.challenger.unlink(missing_ok=True)
+    sync(state.registry)

@@ -82,7 +82,12 @@ class Workers:
         self._now = clock(state)
 
     def alive(self) -> list[Beat]:
-        return live(self._state, self._now())
+        """The workers that are alive, by name."""
+        now = self._now()
+        return sorted(
+            (b for b, at in _beats(self._state) if now - at < EXPIRES_SECONDS and not b.is_gone()),
+            key=lambda beat: (beat.host, beat.pid),
+        )
 
     def missing(
         self,
@@ -103,7 +108,8 @@ class Workers:
 
 
 def write(state: State, beat: Beat) -> None:
-    """Replace the worker's file, so that a reader sees the old beat or the new one.
+    """Replace the worker's file, so that a reader sees the old beat or the new one. Not forced to
+    disk: after a power cut no worker is alive.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -134,14 +140,6 @@ def clock(state: State) -> Callable[[], float]:
     return lambda: time.monotonic() + offset
 
 
-def live(state: State, now: float) -> list[Beat]:
-    """The workers that are alive at `now`, by name."""
-    return sorted(
-        (beat for beat, age in _beats(state, now) if age < EXPIRES_SECONDS and not beat.is_gone()),
-        key=lambda beat: (beat.host, beat.pid),
-    )
-
-
 def sweep(state: State, now: float) -> None:
     """Remove what workers that were killed left behind."""
     for path in (*_files(state), *state.workers.glob("*.tmp")):
@@ -150,12 +148,13 @@ def sweep(state: State, now: float) -> None:
                 path.unlink()
 
 
-def _beats(state: State, now: float) -> list[tuple[Beat, float]]:
+def _beats(state: State) -> list[tuple[Beat, float]]:
+    """Each with the time at which the file system says that it was written."""
     found = []
     for path in _files(state):
         with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as stream:
-            age = now - os.fstat(stream.fileno()).st_mtime
-            found.append((Beat.from_dict(json.load(stream)), age))
+            written = os.fstat(stream.fileno()).st_mtime
+            found.append((Beat.from_dict(json.load(stream)), written))
     return found
 
 

@@ -1,6 +1,6 @@
 """Promote and rollback: exact version, integrity, then the pointer. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +51,11 @@ def promote(
     """
     stored = store.find(state, version, model)
     with nullcontext() if dry_run else pointer.lock(state):
-        return _commit(state, "promote", stored, reason, verdict, expected, dry_run=dry_run)
+        events = pointer.events(state)
+        digest = verified(stored, events)
+        if dry_run:
+            return _planned("promote", stored, events)
+        return _commit(state, "promote", stored, digest, reason, verdict, expected)
 
 
 def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = False) -> Move:
@@ -76,23 +80,26 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
                 f"{target} was never champion, so there is no going back to it; promote it, or "
                 "choose another --version (see `python -m registry history`)"
             )
-        return _commit(state, "rollback", stored, reason, None, None, dry_run=dry_run)
+        digest = verified(stored, events)
+        if dry_run:
+            return _planned("rollback", stored, events)
+        return _commit(state, "rollback", stored, digest, reason)
 
 
-def verified(state: State, stored: store.Stored) -> str:
+def verified(stored: store.Stored, events: Sequence[history.Event]) -> str:
     """The digest of a version whose bytes are those that were registered and, where it was champion
-    before, those that served then.
+    in one of the `events`, those that served then.
 
     Raises:
         IntegrityError: they are not.
     """
     name = (stored.model, str(stored.version))
-    digest = history.digests(pointer.events(state)).get(name, stored.digest)
+    digest = history.digests(events).get(name, stored.digest)
     manifest.read_verified(stored.folder, digest)
     return digest
 
 
-def _previous(events: list[dict[str, Any]]) -> tuple[str, str]:
+def _previous(events: Sequence[history.Event]) -> tuple[str, str]:
     good = history.good_champions(events)
     if len(good) < 2:
         raise UnknownVersionError(
@@ -102,21 +109,22 @@ def _previous(events: list[dict[str, Any]]) -> tuple[str, str]:
     return good[-2]
 
 
+def _planned(action: str, stored: store.Stored, events: Sequence[history.Event]) -> Move:
+    """What would be done."""
+    before, generation = (events[-1]["to"], events[-1]["generation"]) if events else (None, 0)
+    return Move(action, stored.model, before, str(stored.version), generation + 1, None)
+
+
 def _commit(
     state: State,
     action: str,
     stored: store.Stored,
+    digest: str,
     reason: str,
-    verdict: Mapping[str, Any] | None,
-    expected: int | None,
-    *,
-    dry_run: bool,
+    verdict: Mapping[str, Any] | None = None,
+    expected: int | None = None,
 ) -> Move:
-    digest, version = verified(state, stored), str(stored.version)
-    if dry_run:
-        last = pointer.last(state)
-        before, generation = (last.version, last.generation) if last else (None, 0)
-        return Move(action, stored.model, before, version, generation + 1, None)
+    version = str(stored.version)
     champion = pointer.move(
         state,
         action=action,

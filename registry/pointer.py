@@ -7,7 +7,7 @@ first repairs what a crash between the two left out. `generation` only grows.
 import getpass
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -187,13 +187,7 @@ def events(state: State) -> list[dict[str, Any]]:
     A damaged pointer leaves the history as it is: the next move goes on from there.
     """
     found = history.read(state)
-    try:
-        champion = read(state)
-    except IntegrityError:
-        return found
-    if champion is not None and (not found or found[-1]["generation"] < champion.generation):
-        found.append(history.entry(champion.raw))
-    return found
+    return found + _unwritten(state, found)
 
 
 def repair(state: State) -> list[dict[str, Any]]:
@@ -201,11 +195,22 @@ def repair(state: State) -> list[dict[str, Any]]:
     half-made; the caller holds the lock."""
     for left_over in state.registry.glob(".*.json*.*"):
         left_over.unlink(missing_ok=True)
-    written = len(history.read(state))
-    whole = events(state)
-    for missing in whole[written:]:
-        history.append(state, missing)
-    return whole
+    found = history.read(state)
+    missing = _unwritten(state, found)
+    for line in missing:
+        history.append(state, line)
+    return found + missing
+
+
+def _unwritten(state: State, known: Sequence[history.Event]) -> list[history.Event]:
+    """The pointer's own event, where the history that is `known` lacks it."""
+    try:
+        champion = read(state)
+    except IntegrityError:
+        return []
+    if champion is None or (known and known[-1]["generation"] >= champion.generation):
+        return []
+    return [history.entry(champion.raw)]
 
 
 def moved(champion: Champion) -> MovedError:

@@ -7,7 +7,7 @@ library only, but for the guardrails, which a promote imports when it gets to th
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -76,8 +76,9 @@ def guarded(state: State) -> Judge:
             state, champion=champion, challenger=stored, settings=configuration.load()
         )
         if verdict["status"] != "pass":
+            doubts = _findings(verdict, {"fail", "undecided"})
             raise GuardrailError(
-                f"guardrails: {verdict['status']}: {'; '.join(_doubts(verdict))}; nothing was "
+                f"guardrails: {verdict['status']}: {'; '.join(doubts)}; nothing was "
                 "changed. To promote it all the same: --force --reason …"
             )
         return verdict
@@ -105,7 +106,7 @@ def promote(
     if judge is None and not reason.strip():
         raise UsageError("--force skips the guardrails: say why with --reason")
     stored = store.find(state, version, model)
-    moves.verified(state, stored)
+    moves.verified(stored, pointer.events(state))
     workers = Workers(state)
     if dry_run:
         return _judged(state, stored, reason, judge, workers, dry_run=True)
@@ -129,10 +130,8 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
 
 
 def reasons(swap: Swap) -> list[str]:
-    """What the guardrails found, a line a check."""
-    verdict = swap.verdict or {}
-    lines = [points(Check.from_dict(facts)) for facts in verdict.get("checks", ())]
-    return [*lines, verdict["note"]] if verdict.get("note") else lines
+    """What the guardrails found, a line a check; none where they were not asked."""
+    return [] if swap.verdict is None else _findings(swap.verdict, {"pass", "fail", "undecided"})
 
 
 def _judged(
@@ -175,11 +174,11 @@ def _settled(state: State, move: Move, workers: Workers, began: float) -> Swap:
     return Swap(move, served, served, seconds)
 
 
-def _doubts(verdict: Mapping[str, Any]) -> list[str]:
-    """What does not pass, in words."""
-    checks = [Check.from_dict(facts) for facts in verdict["checks"]]
-    words = [points(check) for check in checks if check.status != "pass"]
-    return [*words, verdict["note"]] if verdict["note"] else words
+def _findings(verdict: Mapping[str, Any], statuses: Collection[str]) -> list[str]:
+    """The checks of these statuses in words, then the verdict's own note."""
+    checks = [Check.from_dict(facts) for facts in verdict.get("checks", ())]
+    words = [points(check) for check in checks if check.status in statuses]
+    return [*words, verdict["note"]] if verdict.get("note") else words
 
 
 def _is(champion: Champion, stored: store.Stored) -> bool:

@@ -22,13 +22,13 @@ class Shadow:
     would: bool = False
 
     def __str__(self) -> str:
-        words = "off" if self.challenger is None else f"{self.challenger.model}:"
-        words += "" if self.challenger is None else self.challenger.version
+        chosen = self.challenger
+        words = "off" if chosen is None else f"{chosen.model}:{chosen.version}"
         if self.would:
             return f"would be {words}"
         if self.workers == 0:
             return f"{words}; no service is running"
-        if self.challenger is None:
+        if chosen is None:
             return words
         return f"{words}, scored by {self.scoring} of {self.workers} workers"
 

@@ -108,14 +108,17 @@ class Worker:
     def refresh(self) -> None:
         """Look at the pointer and change over if it moved. Loads in the calling thread."""
         self._seen = self._signature()
+        champion = None
         try:
-            self._follow()
+            champion = pointer.read(self._state)
+            self._follow(champion)
         except (RegistryError, OSError) as error:
             self._fail(str(error))
         except Exception as error:  # the version that serves must go on whatever a new one does
             logger.exception("a version could not be loaded")
             self._fail(f"unexpected {type(error).__name__} while loading; see the log")
-        self._background.wake()  # for who is in the shadow, whatever becomes of the champion
+        # Who cannot serve the champion must still get ready for the next one, and for the shadow.
+        self._background.want(champion)
 
     def beat(self) -> None:
         """Say that this worker is alive and how it stands."""
@@ -167,16 +170,12 @@ class Worker:
                 found += (facts.st_mtime_ns, facts.st_ino, facts.st_size)
         return found
 
-    def _follow(self) -> None:
-        champion = pointer.read(self._state)
+    def _follow(self, champion: pointer.Champion | None) -> None:
         if champion is None:
             self._serve_without_pointer()
-            return
-        key = Key.of(champion)
-        try:
-            self._serve(Serving(self._residents.serve(key), champion.generation, champion.event))
-        finally:  # who cannot serve the champion must still get ready for the next one
-            self._background.want(champion)
+        else:
+            loaded = self._residents.serve(Key.of(champion))
+            self._serve(Serving(loaded, champion.generation, champion.event))
 
     def _serve_without_pointer(self) -> None:
         if self.serving is not None and self.serving.generation > 0:

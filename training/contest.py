@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from monitoring.performance.evaluation import evaluate
-from registry import challenge, held_out, loaded, manifest, pointer, store
+from registry import challenge, held_out, loaded, manifest, pointer
 from registry.configuration import Configuration
-from registry.errors import GuardrailError, IntegrityError, UnknownVersionError
+from registry.errors import GuardrailError
 from registry.guardrails import Rows, Scored
 from registry.held_out import HeldOut
 from registry.loaded import LoadedVersion
@@ -36,13 +36,10 @@ def reign(state: State, configuration: Configuration) -> Reigning:
     champion = pointer.last(state)
     if champion is None:
         return Reigning(None)
-    if champion.model != configuration.model.name:
-        return Reigning(champion, problem=f"the champion is of {champion.model}, another model")
     try:
-        folder = store.get(state, champion.model, champion.version).folder
-        ready = loaded.load(folder, champion.version, champion.digest, max_rows=1)
-    except (IntegrityError, UnknownVersionError) as error:
-        return Reigning(champion, problem=f"the champion cannot be loaded: {error}")
+        ready = challenge.load_champion(state, champion, configuration.model.name)
+    except GuardrailError as error:
+        return Reigning(champion, problem=str(error))
     return Reigning(champion, ready)
 
 

@@ -17,7 +17,6 @@ from monitoring.labels.store import LabelStore, PeriodRule, period_of
 from monitoring.log.reading import Batch, LogReader, Query
 from monitoring.performance.outcomes import (
     CONFLICT,
-    MICROS_PER_DAY,
     UNKNOWN,
     KnownLabels,
     Outcomes,
@@ -144,8 +143,7 @@ def _part(batch: Batch, outcomes: Outcomes, rule: PeriodRule) -> tuple[pd.DataFr
             "period": [other if sent is None else sent for sent, other in periods],
             "label": outcomes.labels,
             "contested": (outcomes.labels == CONFLICT) | outcomes.contradicted,
-            # By whole days, as the report's check of the labels' delay.
-            "known_before": outcomes.observed // MICROS_PER_DAY < outcomes.times // MICROS_PER_DAY,
+            "known_before": outcomes.early,
         }
     )
     features = pd.DataFrame({name: _values(given) for name, given in batch.columns.items()})

@@ -118,7 +118,7 @@ def _coverage(labelled: NDArray[np.bool_]) -> Check:
 
 def _delay(known: Outcomes, delay_days: int) -> Check:
     """A label can be known on the day of the prediction, and not on an earlier one."""
-    early = _share(known.observed // MICROS_PER_DAY < known.times // MICROS_PER_DAY)
+    early = _share(known.early)
     median = float(np.median(_delay_days(known))) if len(known) else None
     grade: Grade = _grade(early or 0.0, warn=0.0, fail=MANY_EARLY)
     if grade == "ok" and median is not None and median > delay_days:

@@ -84,6 +84,11 @@ class Outcomes:
     def labelled(self) -> NDArray[np.bool_]:
         return self.labels >= 0
 
+    @property
+    def early(self) -> NDArray[np.bool_]:
+        """Which labels were observed before the day of their prediction."""
+        return self.observed // MICROS_PER_DAY < self.times // MICROS_PER_DAY
+
     def take(self, rows: NDArray[np.bool_]) -> "Outcomes":
         """The rows of a mask."""
         return Outcomes(
