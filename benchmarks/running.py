@@ -21,6 +21,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def add_flags(parser: argparse.ArgumentParser, *, quick: str) -> None:
+    """The flags of every benchmark of the service; `quick` says what is left of it then."""
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--home", type=Path, help="measure the champion of this BENTOML_HOME")
+    parser.add_argument("--json", type=Path, help="write every measurement to this file")
+
+
 def run(bench: Callable[[Path], int]) -> int:
     """Call `bench` with an empty folder: its exit code, 1 with one line where something failed,
     130 where it was stopped."""

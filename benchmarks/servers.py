@@ -58,7 +58,7 @@ def started(name: str, state: State, *, core: int) -> Iterator[Server]:
     Raises:
         BenchmarkError: it ended, or was not ready in time; the message holds the end of its output.
     """
-    port = _free_port()
+    port = free_port()
     log = state.home / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -100,7 +100,8 @@ def _environment(state: State) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

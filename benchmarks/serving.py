@@ -50,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.add_argument("--rounds", type=running.positive, default=3)
     parser.add_argument("--seconds", type=running.positive, default=5, help="of one measurement")
-    parser.add_argument("--quick", action="store_true", help="one round of one second")
-    parser.add_argument("--home", type=Path, help="measure the champion of this BENTOML_HOME")
-    parser.add_argument("--json", type=Path, help="write every measurement to this file")
+    running.add_flags(parser, quick="one round of one second")
     return parser
 
 

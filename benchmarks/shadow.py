@@ -71,10 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shadow", description=__doc__)
     parser.add_argument("--rounds", type=running.positive, default=10)
     parser.add_argument("--seconds", type=running.positive, default=4, help="of one measurement")
-    parser.add_argument("--quick", action="store_true", help="one round of one second")
-    parser.add_argument("--home", type=Path, help="measure the champion of this BENTOML_HOME")
+    running.add_flags(parser, quick="one round of one second")
     parser.add_argument("--challenger", help="a version of --home; default: one that is trained")
-    parser.add_argument("--json", type=Path, help="write every measurement to this file")
     return parser
 
 

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from benchmarks.bodies import make as make_bodies
 from benchmarks.drift_measure import measured
 from benchmarks.load import Generator, Load
 from benchmarks.processes import settle
+from benchmarks.servers import free_port
 from benchmarks.swap_results import Measured, Restart, Switch, table
 from benchmarks.swap_service import WORKERS, Service, served
 from registry import pointer
@@ -58,9 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--restart-seconds", type=running.positive, default=30, help="of load around the restart"
     )
-    parser.add_argument("--quick", action="store_true", help="4 switches, 10 s around the restart")
-    parser.add_argument("--home", type=Path, help="measure the champion of this BENTOML_HOME")
-    parser.add_argument("--json", type=Path, help="write every measurement to this file")
+    running.add_flags(parser, quick="4 switches, 10 s around the restart")
     return parser
 
 
@@ -72,7 +70,7 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
     generator = Generator(folder, max(os.sched_getaffinity(0)))
     bodies = make_bodies(1, _BODIES)
     generator.keep(_FILE, bodies)
-    with served(state, bodies[0], port=_free_port()) as service:
+    with served(state, bodies[0], port=free_port()) as service:
         bench = _Bench(state, service, generator, other)
         found = bench.measure(bodies[0], switches=count, restart_seconds=restart)
     Console(width=max(Console().width, _LEAST_WIDTH)).print(table(found, title=_TITLE))
@@ -98,12 +96,6 @@ def _two_versions(lender: State, state: State) -> str:
         shutil.copytree(source, state.models / champion.model / name)
     home.command(state, "registry", "promote", "--version", champion.version, *_FORCED)
     return other
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)
