@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
+from tests.artefacts import build
 from tests.server import PROJECT, command
 
 # A busy machine must not fail a property that holds.
@@ -52,3 +53,9 @@ def home(registered: Path, tmp_path: Path) -> Path:
     copied = tmp_path / "home"
     shutil.copytree(registered, copied)
     return copied
+
+
+@pytest.fixture(scope="session")
+def tiny_artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artefacts of a small version, trained in seconds; tests copy what they change."""
+    return build(tmp_path_factory.mktemp("tiny") / "artefacts")

@@ -1,5 +1,6 @@
 """A real `bentoml serve` process on a free port of 127.0.0.1, stopped with the test."""
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import yaml
 
 PROJECT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 90.0
@@ -42,6 +44,65 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def configured(folder: Path, *, workers: int, poll_ms: int = 50) -> str:
+    """The product's configuration.yaml with other numbers."""
+    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
+    content["bentoml"]["workers"] = workers
+    content["serving"]["poll_ms"] = poll_ms
+    path = folder / "configuration.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return str(path)
+
+
+def bentoml_tags(home: Path, *arguments: str) -> set[str]:
+    """The tags that `bentoml ... list` prints."""
+    done = subprocess.run(
+        [Path(sys.executable).parent / "bentoml", *arguments, "-o", "json"],
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed: list[dict[str, Any]] = json.loads(done.stdout)
+    return {entry["tag"] for entry in listed}
+
+
+class Script:
+    """A `python -c` over `home` that answers each line with a line, until the end of the block."""
+
+    def __init__(self, code: str, home: Path, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments],
+            cwd=PROJECT,
+            env=environment(home),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.communicate(timeout=60)
+
+    def tell(self, order: object) -> str:
+        """Send an order as JSON and return the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return self.line()
+
+    def line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
 
 
 class Server:

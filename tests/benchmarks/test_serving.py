@@ -2,39 +2,23 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.results import METRICS
 from benchmarks.servers import OURS, THEIRS
-from registry.state import PROJECT
-
-PATH = "/usr/local/bin:/usr/bin:/bin"
-NEEDS_WRK = "error: wrk is not installed: apt-get install wrk\n"
-
-
-def run(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.serving", *map(str, arguments)],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=580,
-    )
+from tests.benchmarks.commands import NEEDS_WRK, PATH, run
 
 
 def test_without_wrk_one_line_says_how_to_install_it(tmp_path: Path) -> None:
-    done = run("--quick", PATH=str(tmp_path))
+    done = run("serving", "--quick", PATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (2, "", NEEDS_WRK)
 
 
 @pytest.mark.parametrize("arguments", [["--rounds", "0"], ["--seconds", "1.5"]])
 def test_a_wrong_flag_is_refused(arguments: list[str]) -> None:
-    done = run(*arguments, PATH=PATH)
+    done = run("serving", *arguments, PATH=PATH)
     assert done.returncode == 2
     assert "expected a whole number above 0" in done.stderr
 
@@ -44,7 +28,16 @@ def test_quick_measures_both_services_without_errors(registered: Path, tmp_path:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     output = tmp_path / "bench.json"
-    done = run("--quick", "--home", registered, "--json", output, PATH=PATH, TMPDIR=str(temporary))
+    done = run(
+        "serving",
+        "--quick",
+        "--home",
+        registered,
+        "--json",
+        output,
+        PATH=PATH,
+        TMPDIR=str(temporary),
+    )
     assert list(temporary.glob("datathon-bench-*")) == []
     if shutil.which("wrk", path=PATH) is None:
         assert (done.returncode, done.stderr) == (2, NEEDS_WRK)

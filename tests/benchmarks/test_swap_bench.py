@@ -2,46 +2,30 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.swap_service import WORKERS
-from registry.state import PROJECT
+from tests.benchmarks.commands import NEEDS_WRK, PATH, run
 from tests.registry.handmade import tree_sha256
-
-PATH = "/usr/local/bin:/usr/bin:/bin"
-NEEDS_WRK = "error: wrk is not installed: apt-get install wrk\n"
-
-
-def run(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.swap", *map(str, arguments)],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 def test_without_wrk_one_line_says_how_to_install_it(tmp_path: Path) -> None:
-    done = run("--quick", PATH=str(tmp_path))
+    done = run("swap", "--quick", PATH=str(tmp_path))
     assert (done.returncode, done.stdout, done.stderr) == (2, "", NEEDS_WRK)
 
 
 @pytest.mark.parametrize("flag", ["--switches", "--restart-seconds"])
 def test_a_wrong_flag_is_refused(flag: str) -> None:
-    done = run(flag, "0", PATH=PATH)
+    done = run("swap", flag, "0", PATH=PATH)
     assert done.returncode == 2
     assert "expected a whole number above 0" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("wrk", path=PATH) is None, reason="needs wrk")
 def test_a_home_without_a_champion_is_one_line(tmp_path: Path) -> None:
-    done = run("--quick", "--home", tmp_path / "empty", PATH=PATH)
+    done = run("swap", "--quick", "--home", tmp_path / "empty", PATH=PATH)
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: no champion yet")
@@ -56,7 +40,9 @@ def test_quick_switches_without_an_error_where_a_restart_has_many(
     temporary.mkdir()
     output = tmp_path / "swap.json"
     before = tree_sha256(registered)
-    done = run("--quick", "--home", registered, "--json", output, PATH=PATH, TMPDIR=str(temporary))
+    done = run(
+        "swap", "--quick", "--home", registered, "--json", output, PATH=PATH, TMPDIR=str(temporary)
+    )
     assert done.returncode == 0, done.stderr
     assert list(temporary.iterdir()) == []
     assert tree_sha256(registered) == before

@@ -22,7 +22,7 @@ from registry import loaded, moves
 from registry.loaded import LoadedVersion
 from registry.state import State
 from registry.validation import ValidRow
-from tests.artefacts import MODEL, build, install
+from tests.artefacts import MODEL, install
 from tests.server import PROJECT, environment, wait_for
 
 SECRET = "a secret of the tests"
@@ -34,16 +34,11 @@ OBSERVED = START + timedelta(days=60)
 Document = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("tiny") / "artefacts")
-
-
 @pytest.fixture
-def state(artefacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+def state(tiny_artefacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     """A home with v1.0.0, the champion."""
     found = State(tmp_path / "home")
-    install(found, artefacts, "v1.0.0")
+    install(found, tiny_artefacts, "v1.0.0")
     moves.promote(found, model=MODEL, version="v1.0.0", reason="first")
     monkeypatch.setenv("BENTOML_HOME", str(found.home))
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)

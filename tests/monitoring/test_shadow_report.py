@@ -25,7 +25,7 @@ from registry import loaded
 from registry.loaded import LoadedVersion
 from registry.state import State
 from registry.validation import ValidRow
-from tests.artefacts import MODEL, build, install
+from tests.artefacts import MODEL, install
 
 SECRET = "a secret of the tests"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -37,17 +37,12 @@ Report = Callable[..., tuple[int, Document]]
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(scope="module")
-def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("tiny") / "artefacts")
-
-
 @pytest.fixture
-def state(artefacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+def state(tiny_artefacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
     """A home with three versions and a configuration of their model."""
     found = State(tmp_path / "home")
     for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
-        install(found, artefacts, version)
+        install(found, tiny_artefacts, version)
     monkeypatch.setenv("BENTOML_HOME", str(found.home))
     monkeypatch.setenv(SECRET_VARIABLE, SECRET)
     return found

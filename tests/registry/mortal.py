@@ -4,17 +4,13 @@ A move takes milliseconds and the interpreter's start a hundred, so the commands
 process that has imported the command line; what runs and what is killed is the command itself.
 """
 
-import json
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
-from tests.server import PROJECT, environment
+from tests.server import Script
 
 KILLED = -signal.SIGKILL
 
@@ -76,37 +72,18 @@ os._exit(main(arguments))
 """
 
 
-class Forks:
+class Forks(Script):
     """`python -m registry` over `home`, a fork for each order. With `first`, a register, the forks
     are made where BentoML has built and go on from there."""
 
     def __init__(self, home: Path, *first: str) -> None:
+        super().__init__(_FORKS, home, *first)
         self._first = first
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _FORKS, *first],
-            cwd=PROJECT,
-            env=environment(home),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
     def __enter__(self) -> Self:
         if self._first:
-            assert self._line() == "built"
+            assert self.line() == "built"
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(60)
 
     def run(
         self,
@@ -116,15 +93,8 @@ class Forks:
         step: int | None = None,
     ) -> int:
         """The exit code; KILLED where it was killed after `seconds` or before change `step`."""
-        assert self._process.stdin is not None
         order = {"arguments": list(arguments), "seconds": seconds, "step": step}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._line())
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        return int(self.tell(order))
 
 
 class Aim:

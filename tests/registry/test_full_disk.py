@@ -12,6 +12,7 @@ import pytest
 from registry import manifest, store
 from registry.state import State
 from tests.artefacts import MODEL
+from tests.disks import mounted
 from tests.registry.handmade import (
     assert_chained,
     champion,
@@ -44,16 +45,8 @@ class Disk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"NOT TESTED, a full disk: mounting a tmpfs is refused: {done.stderr.strip()}")
-    try:
+    with mounted(tmp_path / "disk", megabytes=16) as folder:
         yield Disk(folder)
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def refused(done: "subprocess.CompletedProcess[str]") -> bool:

@@ -16,6 +16,7 @@ from registry.pointer import Champion
 from registry.state import State
 from registry.worker import Worker
 from tests.artefacts import MODEL, install
+from tests.registry.following import following
 from tests.registry.handmade import flip_byte
 from tests.server import wait_for
 
@@ -34,10 +35,8 @@ def state(artefacts: Path, tmp_path: Path) -> State:
 
 @pytest.fixture
 def worker(state: State) -> Iterator[Worker]:
-    worker = Worker(state, max_rows=10)
-    worker.start(None, poll_seconds=0.01)
-    yield worker
-    worker.stop()
+    with following(state) as worker:
+        yield worker
 
 
 def serves(worker: Worker) -> tuple[str, int] | None:
@@ -71,15 +70,11 @@ def test_rollback_and_promote_find_their_version_in_memory(state: State, worker:
 
 def test_after_a_start_the_rollbacks_target_is_in_memory_too(state: State) -> None:
     moves.promote(state, model=None, version="v1.1.0", reason="")
-    worker = Worker(state, max_rows=10)
-    worker.start(None, poll_seconds=0.01)
-    try:
+    with following(state):
         wait_for(
             lambda: set(heartbeat.Workers(state).alive()[0].resident) == {"v1.0.0", "v1.1.0"}, 5
         )
         assert promotion.rollback(state, version=None, reason="x", dry_run=True).resident == 1
-    finally:
-        worker.stop()
 
 
 def test_the_guardrails_are_asked_before_any_worker(state: State, worker: Worker) -> None:
@@ -206,10 +201,8 @@ def test_a_byte_that_flipped_on_disk_does_not_reach_what_is_in_memory(
 
 
 def test_a_stopped_worker_leaves_no_heartbeat(state: State) -> None:
-    worker = Worker(state, max_rows=10)
-    worker.start(None, poll_seconds=0.01)
-    assert len(heartbeat.Workers(state).alive()) == 1
-    worker.stop()
+    with following(state):
+        assert len(heartbeat.Workers(state).alive()) == 1
     assert list(state.workers.iterdir()) == []
 
 
@@ -217,14 +210,10 @@ def test_a_worker_that_cannot_load_the_champion_still_takes_the_next_one(state: 
     """It was started on a damaged champion: fixing forward must be possible."""
     moves.promote(state, model=None, version="v1.1.0", reason="")
     flip_byte(state.models / MODEL / "v1.1.0" / "pipeline.skops")
-    worker = Worker(state, max_rows=10)
-    worker.start(None, poll_seconds=0.01)
-    try:
+    with following(state) as worker:
         assert serves(worker) is None
         assert force(state, "v1.2.0").workers == 1
         assert serves(worker) == ("v1.2.0", 3)
-    finally:
-        worker.stop()
 
 
 def test_who_stops_a_move_after_its_commit_is_told_that_it_is_done(

@@ -20,6 +20,7 @@ from registry.loaded import load
 from registry.state import State
 from registry.worker import Worker
 from tests import artefacts as tiny
+from tests.registry.following import following
 from tests.registry.handmade import MODEL, flip_byte, make_version, promote, tree_sha256
 from tests.server import PROJECT, command
 
@@ -127,10 +128,8 @@ def state_of_two(artefacts: Path, tmp_path: Path) -> State:
 
 @pytest.fixture
 def worker(state_with_trap: State) -> Iterator[Worker]:
-    worker = Worker(state_with_trap, max_rows=10)
-    worker.start(None, poll_seconds=0.01)
-    yield worker
-    worker.stop()
+    with following(state_with_trap) as worker:
+        yield worker
 
 
 @pytest.mark.parametrize("state_with_trap", [crafted_pickle, crafted_skops], indirect=True)

@@ -26,7 +26,7 @@ from registry.loaded import load
 from registry.state import BENTO_NAME, PROJECT, State
 from tests.artefacts import MODEL
 from tests.registry.handmade import flip_byte, make_version, tree_sha256
-from tests.server import command, environment
+from tests.server import bentoml_tags, command, environment
 
 pytestmark = pytest.mark.slow
 
@@ -61,19 +61,6 @@ def register(
     return registry(state, *arguments, **extra)
 
 
-def bentoml_tags(state: State, *arguments: str) -> set[str]:
-    """The tags that `bentoml ... list` prints."""
-    done = subprocess.run(
-        [Path(sys.executable).parent / "bentoml", *arguments, "-o", "json"],
-        env=environment(state.home),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    listed: list[dict[str, Any]] = json.loads(done.stdout)
-    return {entry["tag"] for entry in listed}
-
-
 def assert_nothing_staged(state: State) -> None:
     assert list(state.staging.iterdir()) == []
 
@@ -92,8 +79,14 @@ def assert_refused(state: State, artefacts: Path, words: str) -> None:
 
 
 def test_bentoml_lists_each_version_under_its_own_name(registered: State) -> None:
-    assert bentoml_tags(registered, "models", "list") == {f"{MODEL}:v1.2.0", f"{MODEL}:v1.10.0"}
-    assert bentoml_tags(registered, "list") == {f"{BENTO_NAME}:v1.2.0", f"{BENTO_NAME}:v1.10.0"}
+    assert bentoml_tags(registered.home, "models", "list") == {
+        f"{MODEL}:v1.2.0",
+        f"{MODEL}:v1.10.0",
+    }
+    assert bentoml_tags(registered.home, "list") == {
+        f"{BENTO_NAME}:v1.2.0",
+        f"{BENTO_NAME}:v1.10.0",
+    }
     assert_nothing_staged(registered)
 
 
@@ -200,7 +193,7 @@ def test_tampered_artefacts_exit_6_and_leave_nothing(
         flip_byte(tampered / name)
         assert register(state, "v2.0.0", tampered).returncode == 6
     assert tree_sha256(state.home) == before
-    assert bentoml_tags(state, "models", "list") == {f"{MODEL}:v1.2.0", f"{MODEL}:v1.10.0"}
+    assert bentoml_tags(state.home, "models", "list") == {f"{MODEL}:v1.2.0", f"{MODEL}:v1.10.0"}
 
 
 def test_held_out_rows_that_provenance_does_not_name_exit_6(
@@ -361,7 +354,7 @@ def test_a_killed_register_shows_nothing_half_made(state: State, artefacts: Path
         assert time.monotonic() < deadline
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert bentoml_tags(state, "models", "list") == {f"{MODEL}:v1.2.0", f"{MODEL}:v1.10.0"}
+    assert bentoml_tags(state.home, "models", "list") == {f"{MODEL}:v1.2.0", f"{MODEL}:v1.10.0"}
     assert registry(state, "promote", "--version", "v2.0.0").returncode == 3
 
 

@@ -21,7 +21,7 @@ from registry import manifest, store, verification
 from registry.state import BENTO_NAME, PROJECT, State
 from tests.artefacts import MODEL
 from tests.registry.mortal import KILLED, Aim, Forks
-from tests.server import command, environment, wait_for
+from tests.server import bentoml_tags, command, environment, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -91,24 +91,14 @@ def whole_bento(state: State, version: str) -> bool:
     return found == whole
 
 
-def tags(state: State, *arguments: str) -> set[str]:
-    """The tags that `bentoml ... list` prints."""
-    done = subprocess.run(
-        [Path(sys.executable).parent / "bentoml", *arguments, "-o", "json"],
-        env=environment(state.home),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {entry["tag"] for entry in json.loads(done.stdout)}
-
-
 def assert_seen_by_commands(state: State, versions: set[str]) -> None:
     """By `registry list` and BentoML's own commands, as processes."""
     done = command(state.home, "registry", "list", "--json")
     assert {entry["version"] for entry in json.loads(done.stdout)} == versions
-    assert tags(state, "models", "list") == {f"{MODEL}:{version}" for version in versions}
-    assert {f"{BENTO_NAME}:{version}" for version in versions} <= tags(state, "list")
+    assert bentoml_tags(state.home, "models", "list") == {
+        f"{MODEL}:{version}" for version in versions
+    }
+    assert {f"{BENTO_NAME}:{version}" for version in versions} <= bentoml_tags(state.home, "list")
 
 
 def assert_registers_again(state: State, version: str, artefacts: Path) -> None:

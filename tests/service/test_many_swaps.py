@@ -2,24 +2,20 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
 
-from tests.server import PROJECT, Server, environment, wait_for
+from tests.server import Script, Server, configured, wait_for
 from tests.service.rows import cohort_rows, pipeline_scores
 
 pytestmark = pytest.mark.slow
@@ -47,38 +43,16 @@ for line in sys.stdin:
 """
 
 
-class Mover:
+class Mover(Script):
     """`python -m registry`, call after call in one process; times are of the monotonic clock,
     which all processes share."""
 
     def __init__(self, home: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _MOVER],
-            cwd=PROJECT,
-            env=environment(home),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._process.communicate(timeout=60)
+        super().__init__(_MOVER, home)
 
     def run(self, *arguments: str) -> dict[str, Any]:
         """The command's JSON with `began` and `ended`; a refusal fails the test."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(arguments) + "\n")
-        self._process.stdin.flush()
-        done: dict[str, Any] = json.loads(self._process.stdout.readline())
+        done: dict[str, Any] = json.loads(self.tell(arguments))
         assert done["code"] == 0, f"{arguments}: {done['error']}"
         return done
 
@@ -89,16 +63,6 @@ class Mover:
 
 def promotion(version: str) -> tuple[str, ...]:
     return ("promote", "--version", version, "--force", "--reason", "drill")
-
-
-def configured(folder: Path, *, workers: int, poll_ms: int) -> str:
-    """The product's configuration.yaml with other numbers."""
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["bentoml"]["workers"] = workers
-    content["serving"]["poll_ms"] = poll_ms
-    path = folder / "configuration.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return str(path)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Server, command, wait_for
+from tests.server import Server, command, configured, wait_for
 from tests.service.rows import cohort_rows
 
 pytestmark = pytest.mark.slow
@@ -128,16 +128,8 @@ def test_a_bento_serves_the_champion_where_there_is_one_and_its_own_model_where_
 
 
 def test_two_workers_both_change_over(home: Path, tmp_path: Path) -> None:
-    import yaml
-
-    from tests.server import PROJECT
-
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["bentoml"]["workers"] = 2
-    configuration = tmp_path / "two.yaml"
-    configuration.write_text(yaml.safe_dump(content), encoding="utf-8")
     rows = cohort_rows(1)
-    with Server(home, DATATHON_CONFIGURATION=str(configuration)) as server:
+    with Server(home, DATATHON_CONFIGURATION=configured(tmp_path, workers=2)) as server:
         assert len(server.workers()) == 2
         force(home, "v1.1.0")
         wait_for(lambda: server.log.count("serving v1.1.0") == 2, 10)

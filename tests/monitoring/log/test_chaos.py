@@ -26,6 +26,7 @@ from monitoring.log.writing import EntityKeys, InferenceLog, LogWriteError, Scor
 from registry.schema import Feature, Schema
 from registry.state import State
 from registry.validation import ValidRow
+from tests.disks import mounted
 from tests.server import PROJECT
 
 SCHEMA = Schema((Feature("age", "integer", "years"), Feature("kind", "category", "kind")))
@@ -198,16 +199,8 @@ def wait_for_part(root: Path, before: int) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"NOT TESTED, a full disk: mounting a tmpfs is refused: {done.stderr.strip()}")
-    try:
+    with mounted(tmp_path / "disk", megabytes=1) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_full_disk_refuses_rows_and_loses_none(small_disk: Path, tmp_path: Path) -> None:

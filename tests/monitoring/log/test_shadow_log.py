@@ -1,9 +1,7 @@
 """The shadow log is cared for as the inference log is: compacted, expired, erased, looked up."""
 
 import json
-import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from monitoring.log.writing import EntityKeys
 from registry.state import State
 from tests.monitoring.log.crashes import at_every_step
 from tests.monitoring.log.log_rows import DAY, record, write
-from tests.server import PROJECT
+from tests.server import PROJECT, command
 
 SECRET = "a secret of these tests"
 MARIA = EntityKeys(SECRET).key("maria")
@@ -47,14 +45,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> State:
 
 
 def run(state: State, module: str, *flags: str) -> "subprocess.CompletedProcess[str]":
-    settings = {"BENTOML_HOME": str(state.home), "DATATHON_ENTITY_SECRET": SECRET}
-    return subprocess.run(
-        [sys.executable, "-m", module, *flags],
-        cwd=PROJECT,
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-    )
+    return command(state.home, module, *flags, check=False, DATATHON_ENTITY_SECRET=SECRET)
 
 
 def compacted(state: State, *, today: str = "2026-03-05") -> compact.Done:

@@ -1,0 +1,18 @@
+"""A worker in the test's own process that follows the pointer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from registry.state import State
+from registry.worker import Worker
+
+
+@contextmanager
+def following(state: State) -> Iterator[Worker]:
+    """It runs until the end of the block."""
+    worker = Worker(state, max_rows=10)
+    worker.start(None, poll_seconds=0.01)
+    try:
+        yield worker
+    finally:
+        worker.stop()
