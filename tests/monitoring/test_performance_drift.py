@@ -247,9 +247,9 @@ def test_labels_of_one_class_only_are_checked_first(
 
 
 def test_two_versions_in_one_window_do_not_mix(
-    state: State, artefacts: Path, tmp_path: Path, report: Report, capsys: Capture
+    state: State, tiny_artefacts: Path, tmp_path: Path, report: Report, capsys: Capture
 ) -> None:
-    install(state, artefacts, "v1.1.0")
+    install(state, tiny_artefacts, "v1.1.0")
     good, bad = Stream(400, recall=0.95), Stream(400, recall=0.4, seed=1)
     lines = by_id(good.log(state, name="good"), good.target.tolist())
     lines += by_id(bad.log(state, name="bad", version="v1.1.0"), bad.target.tolist())[1:]
