@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 from benchmarks import processes
 from benchmarks.errors import BenchmarkError
 from monitoring.log.writing import SECRET_VARIABLE
+from monitoring.watching.ports import free_port
 from registry.state import PROJECT, State
 
 OURS, THEIRS = "datathon-api", "FastAPI"
@@ -98,13 +98,6 @@ def _environment(state: State) -> dict[str, str]:
         "BENTOML_DO_NOT_TRACK": "True",
         SECRET_VARIABLE: "benchmark",  # so that hashing who a row is about is measured too
     }
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _becomes_ready(server: Server, process: "subprocess.Popen[bytes]") -> bool:

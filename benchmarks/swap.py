@@ -27,9 +27,9 @@ from benchmarks.bodies import make as make_bodies
 from benchmarks.drift_measure import measured
 from benchmarks.load import Generator, Load
 from benchmarks.processes import settle
-from benchmarks.servers import free_port
 from benchmarks.swap_results import Measured, Restart, Switch, table
 from benchmarks.swap_service import WORKERS, Service, served
+from monitoring.watching.ports import free_port
 from registry import pointer
 from registry.state import PROJECT, State
 from registry.versions import Version

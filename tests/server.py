@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import Any, Self
 
 import httpx
 import yaml
+
+from monitoring.watching.ports import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 90.0
@@ -38,12 +39,6 @@ def command(
     )
     assert not check or done.returncode == 0, f"{arguments}: {done.stdout}{done.stderr}"
     return done
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def configured(folder: Path, *, workers: int, poll_ms: int = 50) -> str:

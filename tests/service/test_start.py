@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import PROJECT, environment, free_port, wait_for
+from monitoring.watching.ports import free_port
+from tests.server import PROJECT, environment, wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -1,5 +1,4 @@
 import shutil
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.rendering.exposition import PushError, push, textfile
+from monitoring.watching.ports import free_port
 from tests.monitoring.rendering.documents import drift, estimate, number, performance
 
 Series = dict[tuple[str, str | None, str | None], float]
@@ -123,13 +123,6 @@ def test_promtool_has_no_complaint(document: dict[str, Any], tmp_path: Path) -> 
         input=written(document, tmp_path), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
 
 
 @pytest.fixture
