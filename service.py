@@ -19,14 +19,32 @@ from serving.endpoints import application
 from serving.exchange import CURRENT
 from serving.predictor import Predictor, answer
 from serving.process import is_restart, keep_metrics_apart, share_cores, tune
+from serving.reporter import Reporter
+from serving.scrape import Scrape
 from serving.shadow import Shadow
 from serving.traffic import Traffic
+from serving.vitals import Vitals
 
 CONFIGURATION = load()
 SERVING = CONFIGURATION.serving
 STATE = State.from_environment()
 LOG = InferenceLog(STATE.inference_log, EntityKeys.from_environment())
-WORKER = Worker(STATE, max_rows=SERVING.max_rows, on_swap=metrics.GENERATION.set)
+VITALS = Vitals()
+REPORTER = Reporter(CONFIGURATION.watch.refresh_seconds)
+SCRAPE = Scrape(STATE)
+
+
+def _swapped(seconds: float) -> None:
+    metrics.SWAP_SECONDS.observe(seconds)
+    REPORTER.hasten()
+
+
+WORKER: Worker = Worker(
+    STATE,
+    max_rows=SERVING.max_rows,
+    on_swap=_swapped,
+    on_beat=lambda: VITALS.show(WORKER, LOG),
+)
 TRAFFIC = Traffic()
 SHADOW = Shadow(
     WORKER, InferenceLog(STATE.shadow_log, LOG.keys), CONFIGURATION.shadow, traffic=TRAFFIC
@@ -48,7 +66,7 @@ Predictions = Annotated[list[dict[str, Any]], ContentType("application/json")]
 
 
 @bentoml.service(**{"name": BENTO_NAME, **CONFIGURATION.bentoml, "traffic": LIMITS})
-@bentoml.asgi_app(application(WORKER, LOG), path="/")
+@bentoml.asgi_app(application(WORKER, LOG, SCRAPE), path="/")
 class DatathonApi:
     """Scores rows with the champion; see GET /metadata for what a row holds."""
 
@@ -62,21 +80,31 @@ class DatathonApi:
         """Load and warm up before the worker accepts, then follow the pointer."""
         logs.configure()
         tune()
+        worker = bentoml.server_context.worker_index or 0
+        VITALS.number = worker
         WORKER.start(
             baked_model(self.bento_service),  # type: ignore[attr-defined]
             poll_seconds=SERVING.poll_ms / 1000,
         )
         SHADOW.start()
-        worker = bentoml.server_context.worker_index or 0
+        if worker <= 1:  # one of them is enough
+            REPORTER.start()
         if is_restart(worker):
+            metrics.WORKER_RESTARTS.inc()
             logs.LOGGER.error("worker %d is back: the one before it ended unexpectedly", worker)
         if not LOG.keys.enabled:
             logs.LOGGER.warning("entity_id is not logged: %s is not set", SECRET_VARIABLE)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
+        REPORTER.stop()
         SHADOW.stop()
         WORKER.stop()
+
+    def __metrics__(self, content: str) -> str:
+        """Where BentoML's own metrics are turned on, it answers /metrics, and asks for what else
+        there is."""
+        return content + SCRAPE.beside().decode()
 
     def __is_ready__(self) -> bool:
         return WORKER.serving is not None

@@ -5,6 +5,8 @@ import traceback
 
 from pythonjsonlogger.json import JsonFormatter
 
+from monitoring import metrics
+
 LOGGER = logging.getLogger("bentoml.datathon")
 _LOGGERS = ("", "bentoml", "uvicorn.error", "circus")
 
@@ -25,7 +27,9 @@ def configure() -> None:
 
 
 def failure(what: str, error: BaseException, request_id: str) -> None:
-    """Log an exception by its type and place: its message may repeat a value about a person."""
+    """Count an exception and log it by its type and place: its message may repeat a value about a
+    person."""
+    metrics.count_error(error)
     frames = traceback.extract_tb(error.__traceback__)
     LOGGER.error(
         "%s: %s",

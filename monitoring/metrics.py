@@ -21,20 +21,85 @@ VALIDATION_ERRORS = Counter(
     "Problems named in refusals, by declared field",
     ["field"],
 )
-REFUSED = Counter("datathon_refused", "Requests answered with an error, by status", ["status"])
+REQUESTS = Counter("datathon_requests", "Requests, by path and status", ["route", "status"])
+REQUEST_SECONDS = Histogram(
+    "datathon_request_seconds",
+    "Seconds from a request's first byte to the end of its answer, by path",
+    ["route"],
+    buckets=[0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 10, 30],
+)
+ERRORS = Counter("datathon_errors", "Unexpected errors, by type of exception", ["type"])
+ERROR_SEEN = Gauge(
+    "datathon_error_timestamp_seconds",
+    "When an error of this type was last seen",
+    ["type"],
+    multiprocess_mode="max",
+)
 LOG_FAILURES = Counter("datathon_log_failures", "Batches that the inference log could not take")
 SHADOW_ROWS = Counter(
     "datathon_shadow_rows",
     "Rows for the challenger, by what became of them: scored, dropped or failed",
     ["result"],
 )
-GENERATION = Gauge(
-    "datathon_champion_generation",
-    "Generation that the slowest worker serves",
-    multiprocess_mode="livemin",
+SWAP_SECONDS = Histogram(
+    "datathon_swap_seconds",
+    "Changes of version in a worker: seconds from seeing the pointer move to serving",
+    buckets=[0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+)
+WORKER_RESTARTS = Counter(
+    "datathon_worker_restarts", "Workers that ended unexpectedly and are back"
+)
+REFRESH_FAILURES = Counter(
+    "datathon_refresh_failures", "Background reports that could not be made or kept"
+)
+
+
+def _of_worker(name: str, meaning: str) -> Gauge:
+    """By the worker's number in its server: who takes a dead worker's place takes its series."""
+    return Gauge(f"datathon_{name}", meaning, ["worker"], multiprocess_mode="mostrecent")
+
+
+WORKER_GENERATION = _of_worker(
+    "worker_generation", "Generation that this worker serves; 0 is a Bento's own model"
+)
+WORKER_SERVING = _of_worker("worker_serving", "1 where this worker has a version to serve")
+WORKER_DEGRADED = _of_worker("worker_degraded", "1 where /health of this worker is not ok")
+WORKER_MEMORY = _of_worker("worker_memory_bytes", "Resident memory of this worker")
+WORKER_BEAT = _of_worker(
+    "worker_beat_timestamp_seconds", "Set every second; old where the worker is stuck or gone"
+)
+MODEL_TRAINED = Gauge(
+    "datathon_model_trained_timestamp_seconds",
+    "When the version that serves was trained",
+    multiprocess_mode="mostrecent",
 )
 
 _BESIDE = (ENTITY_FIELD, PERIOD_FIELD)
+ROUTES = ("/predict", "/health", "/metadata", "/metrics", "/livez", "/readyz")
+_KNOWN = frozenset({"/", *ROUTES})
+_MOST_TYPES = 20
+_types: set[str] = set()
+
+
+def route(path: str) -> str:
+    """The path, or `other` for one that the service does not have: any caller may make one up."""
+    return path if path in _KNOWN else "other"
+
+
+def count_request(route: str, status: int, seconds: float) -> None:
+    """Count an answer."""
+    REQUESTS.labels(route, str(status)).inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+
+
+def count_error(error: BaseException) -> None:
+    """Count an unexpected error by its type; the types after the first twenty are `other`."""
+    kind = type(error).__name__
+    if kind not in _types and len(_types) >= _MOST_TYPES:
+        kind = "other"
+    _types.add(kind)
+    ERRORS.labels(kind).inc()
+    ERROR_SEEN.labels(kind).set_to_current_time()
 
 
 def count_scores(scores: Sequence[float], threshold: float) -> None:

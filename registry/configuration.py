@@ -57,6 +57,7 @@ class ServingSettings:
     max_concurrency: int = 256
     poll_ms: int = 50
     on_log_failure: Literal["serve", "refuse"] = "serve"
+    access_log: bool = True
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,25 @@ class ShadowSettings:
 
 
 @dataclass(frozen=True)
+class WatchSettings:
+    """The reports that the service makes of itself in the background for /metrics and the status;
+    `refresh_seconds` 0 turns them off."""
+
+    refresh_seconds: float = 300.0
+    drift_days: float = 7.0
+    performance_days: float = 120.0
+
+
+@dataclass(frozen=True)
+class ContactSettings:
+    """Whom the runbook says to call: a name, a number, a channel, as a person reads it."""
+
+    on_call: str = ""
+    tech_lead: str = ""
+    data_team: str = ""
+
+
+@dataclass(frozen=True)
 class Configuration:
     """The whole file. `bentoml` is handed to @bentoml.service as it stands."""
 
@@ -123,12 +143,14 @@ class Configuration:
     log: LogSettings = field(default_factory=LogSettings)
     guardrails: GuardrailSettings = field(default_factory=GuardrailSettings)
     shadow: ShadowSettings = field(default_factory=ShadowSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    contacts: ContactSettings = field(default_factory=ContactSettings)
     bentoml: Mapping[str, Any] = field(default_factory=dict)
 
 
 _SECTIONS = (
     *("model", "features", "derived", "training", "serving"),
-    *("drift", "performance", "log", "guardrails", "shadow", "bentoml"),
+    *("drift", "performance", "log", "guardrails", "shadow", "watch", "contacts", "bentoml"),
 )
 
 
@@ -199,6 +221,9 @@ def parse(content: Any) -> Configuration:
     guardrails = build(GuardrailSettings, sections.get("guardrails") or {}, "guardrails")
     shadow = build(ShadowSettings, sections.get("shadow") or {}, "shadow")
     _check_swaps(guardrails, shadow)
+    watch = build(WatchSettings, sections.get("watch") or {}, "watch")
+    _check_watch(watch)
+    contacts = build(ContactSettings, sections.get("contacts") or {}, "contacts")
     return Configuration(
         model=model,
         schema=schema,
@@ -209,6 +234,8 @@ def parse(content: Any) -> Configuration:
         log=log,
         guardrails=guardrails,
         shadow=shadow,
+        watch=watch,
+        contacts=contacts,
         bentoml=_bentoml(sections.get("bentoml") or {}),
     )
 
@@ -348,3 +375,11 @@ def _check_swaps(guardrails: GuardrailSettings, shadow: ShadowSettings) -> None:
         raise ConfigurationError("shadow.queue_rows: expected at least 1")
     if not 0 < shadow.time_share <= 1:
         raise ConfigurationError("shadow.time_share: expected a share above 0 and at most 1")
+
+
+def _check_watch(watch: WatchSettings) -> None:
+    if not 0 <= watch.refresh_seconds < math.inf:
+        raise ConfigurationError("watch.refresh_seconds: expected 0 (off) or more")
+    for key in ("drift_days", "performance_days"):
+        if not 0 < getattr(watch, key) <= 36_500:
+            raise ConfigurationError(f"watch.{key}: expected days above 0 and at most 36500")

@@ -86,6 +86,14 @@ class State:
     def reports(self) -> Path:
         return self.home / "reports"
 
+    @property
+    def latest_reports(self) -> Path:
+        return self.reports / "latest"
+
+    @property
+    def report_metrics(self) -> Path:
+        return self.latest_reports / "metrics.prom"
+
 
 @contextmanager
 def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:

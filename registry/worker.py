@@ -49,11 +49,16 @@ class Baked:
 
 
 class Worker:
-    """Holds what serves in this process and follows the pointer; `on_swap` is told each new
-    generation."""
+    """Holds what serves in this process and follows the pointer; `on_swap` is told the seconds
+    that each change of what serves took, and `on_beat` may look every second."""
 
     def __init__(
-        self, state: State, *, max_rows: int, on_swap: Callable[[int], None] = lambda _: None
+        self,
+        state: State,
+        *,
+        max_rows: int,
+        on_swap: Callable[[float], None] = lambda _: None,
+        on_beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.serving: Serving | None = None
         self.problem: str | None = "no version was loaded yet"
@@ -62,6 +67,7 @@ class Worker:
         self._baked: Baked | None = None
         self._max_rows = max_rows
         self._on_swap = on_swap
+        self._on_beat = on_beat
         self._seen: tuple[int, ...] | None = None
         self._retry_at = 0.0
         self._residents = Residents(state, max_rows=max_rows)
@@ -108,6 +114,7 @@ class Worker:
     def refresh(self) -> None:
         """Look at the pointer and change over if it moved. Loads in the calling thread."""
         self._seen = self._signature()
+        before, began = self.serving, time.monotonic()
         champion = None
         try:
             champion = pointer.read(self._state)
@@ -117,11 +124,15 @@ class Worker:
         except Exception as error:  # the version that serves must go on whatever a new one does
             logger.exception("a version could not be loaded")
             self._fail(f"unexpected {type(error).__name__} while loading; see the log")
+        now = self.serving
+        if before is not None and now is not None and before.generation != now.generation:
+            self._on_swap(time.monotonic() - began)
         # Who cannot serve the champion must still get ready for the next one, and for the shadow.
         self._background.want(champion)
 
     def beat(self) -> None:
         """Say that this worker is alive and how it stands."""
+        self._on_beat()
         with self._beating:
             if self._stopped.is_set():
                 return
@@ -197,7 +208,6 @@ class Worker:
         self.serving = serving
         self.problem = None
         if changed:
-            self._on_swap(serving.generation)
             logger.info("serving %s, generation %d", serving.loaded.version, serving.generation)
 
     def _fail(self, reason: str) -> None:

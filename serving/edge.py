@@ -6,6 +6,7 @@ never reaches a batch, is never logged, and costs no traceback.
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from registry.configuration import ServingSettings
 from registry.privacy import looks_personal
 from registry.validation import InvalidRowsError
 from registry.worker import Worker
+from serving import access
 from serving.errors import Refusal
 from serving.exchange import CURRENT, Exchange
 from serving.traffic import Traffic
@@ -30,6 +32,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 PREDICT = "/predict"
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _HAND_OVER = b'{"instances":[]}'  # the validated rows travel in the Exchange
+_GONE = 499  # nothing was answered: the client went away
 
 
 class Edge:
@@ -56,6 +59,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
+        began = time.perf_counter()
         exchange = Exchange(_request_id(headers.get(b"x-request-id", b"")))
         answer = _Answer(send, exchange, rewrite_json=scope["path"] == PREDICT)
         CURRENT.set(exchange)
@@ -67,6 +71,14 @@ class Edge:
         except Exception as error:  # the one shape of error, whatever happened
             logs.failure("unexpected error", error, exchange.request_id)
             await answer.refuse(Refusal.of(500))
+        finally:
+            self._tell(scope, answer, time.perf_counter() - began)
+
+    def _tell(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
+        route = metrics.route(scope["path"])
+        metrics.count_request(route, answer.status, seconds)
+        if self._settings.access_log:
+            access.tell(answer.exchange, scope["method"], route, answer.status, seconds)
 
     async def _predict(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer"
@@ -150,6 +162,7 @@ class _Answer:
 
     def __init__(self, send: Send, exchange: Exchange, *, rewrite_json: bool) -> None:
         self.exchange = exchange
+        self.status = _GONE
         self._send = send
         self._rewrite_json = rewrite_json
         self._started = False
@@ -169,6 +182,7 @@ class _Answer:
             return
         kept = [header for header in headers if header[0].lower() != b"x-request-id"]
         self._started = True
+        self.status = message["status"]
         await self._send({**message, "headers": [*kept, self._request_id]})
 
     async def refuse(self, refusal: Refusal) -> None:
@@ -176,7 +190,7 @@ class _Answer:
         if self._started:
             return
         self._started = self._replaced = True
-        metrics.REFUSED.labels(str(refusal.status)).inc()
+        self.status = refusal.status
         headers = [*refusal.headers, self._request_id]
         await self._send(
             {"type": "http.response.start", "status": refusal.status, "headers": headers}

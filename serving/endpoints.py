@@ -3,19 +3,21 @@
 import time
 from typing import Any
 
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from monitoring.log.writing import InferenceLog
+from monitoring.metrics import ROUTES
 from registry.state import BENTO_NAME
 from registry.worker import Worker
+from serving.scrape import Scrape
 
-PATHS = ("/predict", "/health", "/metadata", "/metrics", "/livez", "/readyz")
 
-
-def application(worker: Worker, log: InferenceLog) -> Starlette:
+def application(worker: Worker, log: InferenceLog, scrape: Scrape) -> Starlette:
     """The app that BentoML mounts beside its own routes; it answers on the event loop, so that
     /health does not wait for a batch."""
 
@@ -31,10 +33,13 @@ def application(worker: Worker, log: InferenceLog) -> Starlette:
 
     async def index(request: Request) -> JSONResponse:
         # BentoML's page would fetch scripts from outside, on a service about pupils.
-        return JSONResponse({"service": BENTO_NAME, "paths": PATHS})
+        return JSONResponse({"service": BENTO_NAME, "paths": ROUTES})
+
+    async def metrics(request: Request) -> Response:
+        return Response(await run_in_threadpool(scrape.text), media_type=CONTENT_TYPE_LATEST)
 
     routes = [Route("/", index), Route("/health", health), Route("/metadata", metadata)]
-    return Starlette(routes=routes)
+    return Starlette(routes=[*routes, Route("/metrics", metrics)])
 
 
 def health_of(worker: Worker, log: InferenceLog) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""A report's figures for Prometheus: a file for node_exporter, or a push to a Pushgateway.
+"""A report's figures for Prometheus: a file for node_exporter, a push to a Pushgateway, or, of the
+newest reports, a part of what the service itself exposes.
 
 Series are bounded by the features of the contract. What is undefined has no series: an alert must
 not take a missing recall for a recall of 0. Every series carries the report's kind, so that the
 files of both reports can lie in one folder.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -27,12 +29,16 @@ class PushError(RegistryError):
 
 
 class _Families:
-    """Gauges of one document, each with the labels that all of them have."""
+    """Gauges of documents, each with the labels that all of them have."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._labels = {key: document[key] for key in ("kind", "model", "model_version")}
+        self._labels: dict[str, str] = {}
         self._gauges: dict[str, Gauge] = {}
+
+    def about(self, document: Document) -> None:
+        """What is added from now on is this document's."""
+        self._labels = {key: document[key] for key in ("kind", "model", "model_version")}
 
     def add(self, name: str, meaning: str, value: float | None, feature: str | None = None) -> None:
         if value is None:
@@ -55,7 +61,16 @@ def textfile(document: Document, path: Path) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    replace_file(path, generate_latest(_registry(document)))
+    replace_file(path, text([document]))
+
+
+def text(documents: Iterable[Document], labels_at: datetime | None = None) -> bytes:
+    """The series of several documents of different kinds, and when labels were last imported."""
+    registry = _registry(documents)
+    if labels_at is not None:
+        name, meaning = "datathon_label_timestamp_seconds", "When labels were last imported"
+        Gauge(name, meaning, registry=registry).set(labels_at.timestamp())
+    return generate_latest(registry)
 
 
 def push(document: Document, url: str) -> None:
@@ -66,7 +81,7 @@ def push(document: Document, url: str) -> None:
     """
     grouping = {"model": document["model"], "kind": document["kind"]}
     try:
-        push_to_gateway(url, JOB, _registry(document), grouping_key=grouping, timeout=_SECONDS)
+        push_to_gateway(url, JOB, _registry([document]), grouping_key=grouping, timeout=_SECONDS)
     except HTTPError as error:
         said = error.read(200).decode(errors="replace").strip().replace("\n", " ")
         where = _named(url)
@@ -85,8 +100,15 @@ def _named(url: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
 
 
-def _registry(document: Document) -> CollectorRegistry:
-    families = _Families(document)
+def _registry(documents: Iterable[Document]) -> CollectorRegistry:
+    families = _Families()
+    for document in documents:
+        families.about(document)
+        _add(families, document)
+    return families.registry
+
+
+def _add(families: _Families, document: Document) -> None:
     made_at = datetime.fromisoformat(document["made_at"]).timestamp()
     families.add("datathon_report_timestamp_seconds", "When the report was made", made_at)
     families.add(
@@ -101,7 +123,6 @@ def _registry(document: Document) -> CollectorRegistry:
         families.add_interval(
             "datathon_estimated_recall", "Recall estimated without labels (CBPE)", recall
         )
-    return families.registry
 
 
 def _add_drift(families: _Families, document: Document) -> None:

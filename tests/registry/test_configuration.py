@@ -140,6 +140,15 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "guardrails.resamples: expected at least 100",
     ),
     "no queue": (setting("shadow", "queue_rows", 0), "shadow.queue_rows: expected at least 1"),
+    "reports from the past": (
+        setting("watch", "refresh_seconds", -1),
+        "watch.refresh_seconds: exp",
+    ),
+    "a window of nothing": (setting("watch", "drift_days", 0), "watch.drift_days: expected days"),
+    "a number as a contact": (
+        setting("contacts", "on_call", 190),
+        "contacts.on_call: expected a t",
+    ),
     "no time": (setting("shadow", "time_share", 0.0), "shadow.time_share: expected a share"),
     "target is a feature": (setting("model", "target", "mark"), "'mark' is a feature too"),
     "time is a feature": (setting("model", "time_column", "fase"), "'fase' is a feature too"),

@@ -148,4 +148,4 @@ def test_metrics_count_refusals_and_belong_to_one_server_of_several_on_a_home(ho
             assert "datathon_predictions_total 1.0" in second.client.get("/metrics").text
         metrics = first.client.get("/metrics").text
     assert "datathon_predictions_total 3.0" in metrics
-    assert 'datathon_refused_total{status="400"} 1.0' in metrics
+    assert 'datathon_requests_total{route="/predict",status="400"} 1.0' in metrics
