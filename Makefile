@@ -1,4 +1,4 @@
-# make serve | test | lint | bench | bench-swap | bench-shadow | bench-drift | bench-alarms | bench-estimates | lock
+# make serve | test | lint | bench | bench-swap | bench-shadow | bench-metrics | bench-drift | bench-alarms | bench-estimates | lock
 # (PORT=8001 make serve)
 PYTHON ?= python3.11
 PORT ?= 8000
@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test lint bench bench-check bench-swap bench-shadow bench-drift bench-alarms bench-estimates lock clean
+.PHONY: serve test lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
@@ -40,6 +40,9 @@ bench-shadow: .venv/.dev
 # The tools that monitoring is compared with live in environments of their own, made on demand.
 TOOLS := nannyml evidently feature-engine
 READY := $(TOOLS:%=benchmarks/.environments/%/.ready)
+
+bench-metrics: .venv/.dev
+	$(BIN)/python -m benchmarks.metrics
 
 bench-drift: .venv/.dev $(READY)
 	$(BIN)/python -m benchmarks.drift

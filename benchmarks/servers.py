@@ -20,6 +20,7 @@ from monitoring.watching.ports import free_port
 from registry.state import PROJECT, State
 
 OURS, THEIRS = "datathon-api", "FastAPI"
+UNCOUNTED = "datathon-api without metrics"
 _READY_SECONDS = 120.0
 _SHOWN_CHARACTERS = 2000
 
@@ -82,8 +83,9 @@ def started(name: str, state: State, *, core: int) -> Iterator[Server]:
 
 def _command(name: str, port: int) -> list[str]:
     where = ["--host", "127.0.0.1", "--port", str(port)]
-    if name == OURS:
-        return [str(Path(sys.executable).parent / "bentoml"), "serve", ".", *where]
+    targets = {OURS: ".", UNCOUNTED: "benchmarks.uncounted:DatathonApi"}
+    if name in targets:
+        return [str(Path(sys.executable).parent / "bentoml"), "serve", targets[name], *where]
     quiet = ["--no-access-log", "--log-level", "warning"]
     app = ["--factory", "benchmarks.baseline:application"]
     return [sys.executable, "-m", "uvicorn", *app, *where, *quiet]
