@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -36,7 +37,10 @@ def server(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def series(server: Server) -> Series:
-    text = server.client.get("/metrics").text
+    try:
+        text = server.client.get("/metrics").text
+    except httpx.TransportError:  # the worker of this connection was killed
+        text = server.client.get("/metrics").text
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
