@@ -1,0 +1,68 @@
+"""The commands of the runbook's first steps, as they can be pasted."""
+
+import shlex
+from datetime import timedelta
+
+from monitoring.status.facts import Champion, Facts
+from registry.tenure import duration
+
+RECENT = timedelta(hours=24)
+LOG_WORDS = "inference log"  # of a reason in /health
+LOGS = "docker logs datathon-api --tail 100 2>&1 | grep ERROR"
+START = "docker start datathon-api || make serve"
+RESTART = "docker restart datathon-api"
+VERIFY = "python -m registry verify"
+HISTORY = "python -m registry history"
+KILLED = "dmesg -T | grep -i -E 'killed process|out of memory' | tail"
+REFRESH = "python -m monitoring.refresh"
+DISK = 'df -h "${BENTOML_HOME:-$HOME/bentoml}"'
+COMPACT = "python -m monitoring.compact"
+DRIFT = "python -m monitoring.drift_report --last_n_days 7"
+RECALL = "python -m monitoring.performance_drift --window 30"
+IMPORT_LABELS = "python -m monitoring.labels import FILE --dry-run"
+
+
+def rollback(reason: str) -> tuple[str, str]:
+    """First what it would do, then the rollback."""
+    command = f"python -m registry rollback --reason {_quoted(reason)}"
+    return (f"{command} --dry-run", command)
+
+
+def suspect(facts: Facts) -> Champion | None:
+    """The champion, where it was promoted so lately that new trouble may be its fault, nothing else
+    is known to be, and there is a version to go back to."""
+    if log_failing(facts):
+        return None
+    champion, target = facts.standing.champion, facts.standing.rollback
+    if champion is None or champion.action != "promote" or target is None or not target.registered:
+        return None
+    return champion if facts.age(champion.since) < RECENT else None
+
+
+def log_failing(facts: Facts) -> bool:
+    """Whether rows are answered, or refused, that the inference log cannot take."""
+    sample = facts.traffic.sample
+    lost = sample is not None and sample.log_failures > 0
+    return lost or LOG_WORDS in (facts.health.reason or "")
+
+
+def blame(facts: Facts) -> str:
+    """The half sentence about a suspect; empty without one."""
+    champion = suspect(facts)
+    if champion is None:
+        return ""
+    lasted = duration(max(facts.age(champion.since).total_seconds(), 0.0))
+    return (
+        f"; {champion.version} was promoted only {lasted} ago"
+        f" ({champion.since:%Y-%m-%d %H:%M} UTC), so go back to"
+        f" {facts.standing.rollback.version if facts.standing.rollback else ''}"
+    )
+
+
+def first(facts: Facts, reason: str, *otherwise: str) -> tuple[str, ...]:
+    """The rollback where there is a suspect, and then what is to be done `otherwise`."""
+    return (*rollback(reason), *otherwise) if suspect(facts) else otherwise
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if all(c.isalnum() or c in " %.,-" for c in text) else shlex.quote(text)

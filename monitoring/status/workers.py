@@ -1,0 +1,71 @@
+"""Heartbeats: who is alive, and who has fallen silent though its process is there."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from monitoring.status.facts import Worker
+from registry import heartbeat
+from registry.heartbeat import Beat
+from registry.state import State
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def look(state: State) -> Iterator[Worker]:
+    """Everybody whose heartbeat is fresh, and who is silent though its process is there."""
+    now = heartbeat.clock(state)()
+    for path in _files(state.workers):
+        with (
+            suppress(OSError, ValueError, KeyError, TypeError, RecursionError),
+            path.open("rb") as stream,
+        ):
+            written = os.fstat(stream.fileno()).st_mtime
+            beat = Beat.from_dict(json.load(stream))
+            up = None if beat.is_gone() else _up_seconds(beat)
+            age = max(now - written, 0.0)
+            alive = age < heartbeat.EXPIRES_SECONDS and not beat.is_gone()
+            if alive or (up is not None and up > age):
+                yield _worker(beat, age, up, alive=alive)
+
+
+def _worker(beat: Beat, age: float, up: float | None, *, alive: bool) -> Worker:
+    generation = beat.generation
+    return Worker(
+        name=str(beat.name),
+        version=_text(beat.version),
+        generation=generation if type(generation) is int else None,
+        resident=tuple(str(version) for version in beat.resident),
+        challenger=_text(beat.challenger),
+        problem=_text(beat.problem),
+        beat_seconds=age,
+        alive=alive,
+        up_seconds=up,
+    )
+
+
+def _up_seconds(beat: Beat) -> float | None:
+    """How long the process has run; None where it runs on another host or in another container."""
+    here = Beat.of_this_process()
+    if (beat.host, beat.namespace) != (here.host, here.namespace):
+        return None
+    try:
+        facts = Path(f"/proc/{beat.pid}/stat").read_text(encoding="utf-8", errors="replace")
+        started = int(facts.rpartition(")")[2].split()[19]) / _TICKS
+    except (OSError, ValueError, IndexError):
+        return None
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.glob("*.json"))
+    except OSError:
+        return []
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
