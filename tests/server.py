@@ -118,12 +118,12 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        with self._log_path.open("wb") as log:
+        with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command, cwd=PROJECT, env=self._environment, stdout=log, stderr=log
             )
         try:
-            wait_for(self._answers, READY_SECONDS, lambda: f"not ready:\n{self.log}")
+            wait_for(self.answers, READY_SECONDS, lambda: f"not ready:\n{self.log}")
         except BaseException:
             self.stop()
             raise
@@ -166,7 +166,7 @@ class Server:
     def health(self) -> dict[str, Any]:
         return dict(self.client.get("/health").json())
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, f"ended early:\n{self.log}"
         try:

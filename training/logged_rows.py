@@ -175,7 +175,8 @@ class _Chosen:
 
 
 def _one_each(facts: pd.DataFrame) -> _Chosen:
-    by_entity = facts["entity"] + ":" + facts["period"].astype(str)
+    # As text even where every entity is null, as it is without a secret.
+    by_entity = facts["entity"].astype("string") + ":" + facts["period"].astype("string")
     key = by_entity.where(facts["entity"].notna(), "id:" + facts["id"])
     alike = facts.groupby(key)
     contested = alike["contested"].transform("any") | (alike["label"].transform("nunique") > 1)
