@@ -36,7 +36,7 @@ def read(state: State) -> list[Event]:
     for line in lines:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if is_event(event):
             events.append(event)
@@ -119,4 +119,4 @@ def _is_time(text: str) -> bool:
 
 
 def _line(event: Event) -> bytes:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")

@@ -52,6 +52,21 @@ def test_verify_repairs_the_history_too(state: State) -> None:
     assert state.history.read_bytes().endswith(lost)
 
 
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b'{"reason":"\\ud800"'], ids=["nested too deep", "half a character"]
+)
+def test_a_line_that_no_program_of_ours_wrote_is_a_finding_of_verify(
+    state: State, line: bytes
+) -> None:
+    promote(state, "v1.0.0", "v1.1.0")
+    first, *rest = state.history.read_bytes().splitlines(keepends=True)
+    if line.startswith(b"{"):
+        line = first.replace(b'{"generation"', line + b',"generation"').strip()
+    state.history.write_bytes(b"".join([line + b"\n", *rest]))
+    problems = [finding.problem for finding in verification.verify(state, MODEL)]
+    assert [problem for problem in problems if problem] == ["the chain breaks at generation 2"]
+
+
 @pytest.mark.parametrize("kept", [0, 1, 40, -2, -1])
 def test_a_torn_last_line_of_the_history_is_repaired(state: State, kept: int) -> None:
     promote(state, "v1.0.0")
