@@ -5,6 +5,7 @@ A process of its own, because BentoML reads BENTOML_HOME once and its stores are
 """
 
 import argparse
+import contextlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -32,9 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 shutil.copyfile(path, model.path_of(path.name))
     bentofile = _context(options.context, options.configuration, tag)
     # `bentoml.build` takes the options one by one; a bentofile is taken whole.
-    bentoml.bentos.build_bentofile(
-        str(bentofile), version=options.version, build_ctx=str(options.context)
-    )
+    with contextlib.chdir(options.context):  # BentoML refuses files outside the current folder
+        bentoml.bentos.build_bentofile(str(bentofile), version=options.version, build_ctx=".")
     return 0
 
 
