@@ -74,6 +74,8 @@ MODEL_TRAINED = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+for _status in ("200", "400", "500", "503", "504"):
+    REQUESTS.labels("/predict", _status)  # from 0 on: a rate does not see what a series begins with
 _TENTHS = [SCORES.labels(f"{tenth / 10:.1f}") for tenth in range(10)]
 _BESIDE = (ENTITY_FIELD, PERIOD_FIELD)
 ROUTES = ("/predict", "/health", "/metadata", "/metrics", "/livez", "/readyz")
