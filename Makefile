@@ -1,4 +1,5 @@
-# make serve | test | lint | bench | bench-swap | bench-shadow | bench-metrics | bench-drift | bench-alarms | bench-estimates | lock
+# make serve | test | test-incidents | test-container | drills | image | watch | tools | lint |
+# bench | bench-swap | bench-shadow | bench-metrics | bench-drift | bench-alarms | bench-estimates | lock
 # (PORT=8001 make serve)
 PYTHON ?= python3.11
 PORT ?= 8000
@@ -11,13 +12,36 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
+.PHONY: serve test test-incidents test-container drills image watch tools lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The runbook, the drills and the alerts, with a real Prometheus and Alertmanager.
+test-incidents: .venv/.dev
+	$(BIN)/python -m pytest -rs -m incident -n 2 --dist loadfile
+
+test-container: .venv/.dev
+	$(BIN)/python -m pytest -rs -m container tests/container
+
+drills: .venv/.dev
+	$(BIN)/python -m monitoring.drill all
+
+image: .venv/.runtime
+	@exec $(BIN)/python -m registry.image $(if $(VERSION),--version $(VERSION))
+
+watch: .venv/.runtime
+	@exec $(BIN)/python -m monitoring.watch --target 127.0.0.1:$(PORT)
+
+# What Debian has of the tools that the on-call work and its tests use.
+TOOLS_DEBIAN := prometheus prometheus-alertmanager jq curl procps \
+	podman runc containernetworking-plugins mmdebstrap
+tools:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(TOOLS_DEBIAN)
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ def operator(scene: Scene) -> Operator:
     return Operator(scene)
 
 
+@pytest.mark.incident
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"{one.section}:{one.line}" for one in BLOCKS])
 def test_the_commands_do_what_the_runbook_says(
     block: Block, scene: Scene, operator: Operator
