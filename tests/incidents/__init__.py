@@ -1,0 +1,1 @@
+"""Incidents that happen to a real service, and who is told."""

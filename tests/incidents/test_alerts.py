@@ -1,0 +1,157 @@
+"""Each incident reaches the webhook as its own alert and no other: two real services on one state,
+a real Prometheus with shortened windows, and Alertmanager. What drills show is not repeated here,
+and what takes hours of history (budgets, silence, labels) is promtool's to show."""
+
+import csv
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from monitoring.watching.stack import Stack
+from monitoring.watching.webhook import Notification
+from tests.disks import mounted
+from tests.server import Server, command, configured, wait_for
+from tests.service.rows import cohort_rows, logged
+
+pytestmark = [
+    pytest.mark.incident,
+    pytest.mark.skipif(
+        shutil.which("prometheus") is None,
+        reason="NOT TESTED: alerts; apt-get install prometheus prometheus-alertmanager",
+    ),
+]
+SECONDS = 60.0
+NEVER_MS = 3_600_000
+
+
+@dataclass
+class Watched:
+    """Two services on one state; the second does not look at the pointer after its start."""
+
+    home: Path
+    first: Server
+    second: Server
+    stack: Stack
+
+    def told(self, name: str, receiver: str, since: int) -> None:
+        """The alert, and no other, came after the first `since` notifications."""
+        self.stack.wait_firing(name, SECONDS)
+        wait_for(
+            lambda: any(one.name == name and one.firing for one in self._after(since)),
+            SECONDS,
+            lambda: f"nobody was told {name}; {self.stack.alerts()}",
+        )
+        found = {(one.name, one.receiver) for one in self._after(since) if one.firing}
+        assert found == {(name, receiver)}
+
+    def over(self, name: str) -> None:
+        """Nothing fires any more."""
+        self.stack.wait_quiet(name, SECONDS)
+        wait_for(lambda: not self.stack.alerts(), SECONDS, lambda: str(self.stack.alerts()))
+
+    @property
+    def count(self) -> int:
+        return len(self.stack.notifications())
+
+    def _after(self, since: int) -> list[Notification]:
+        return self.stack.notifications()[since:]
+
+
+def quiet(folder: Path, *, poll_ms: int = 50) -> str:
+    """A configuration of one worker whose reports are made only when a test asks."""
+    path = Path(configured(folder, workers=1, poll_ms=poll_ms))
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {"watch": {"refresh_seconds": 0}}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def watched(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("incidents")
+    home = folder / "home"
+    shutil.copytree(registered, home)
+    forced = ["--force", "--reason", "so that there is a way back"]
+    command(home, "registry", "promote", "--version", "v1.1.0", *forced)
+    with ExitStack() as closing:
+        closing.enter_context(mounted(home / "inference_log", megabytes=64))
+        servers = []
+        for name, poll_ms in (("first", 50), ("second", NEVER_MS)):
+            (folder / name).mkdir()
+            path = quiet(folder / name, poll_ms=poll_ms)
+            servers.append(closing.enter_context(Server(home, DATATHON_CONFIGURATION=path)))
+        (folder / "watching").mkdir()
+        targets = [f"127.0.0.1:{server.port}" for server in servers]
+        stack = closing.enter_context(Stack(targets, folder / "watching"))
+        stack.wait_scraped(SECONDS)
+        first, second = servers
+        found = Watched(home, first, second, stack)
+        wait_for(lambda: not stack.alerts(), SECONDS, lambda: str(stack.alerts()))
+        yield found
+
+
+def test_a_disk_that_is_almost_full(watched: Watched) -> None:
+    since = watched.count
+    filler = watched.home / "inference_log" / "filler"
+    filler.write_bytes(bytes(62 * 1024 * 1024))
+    watched.told("DatathonDiskFilling", "on-call", since)
+    filler.unlink()
+    watched.over("DatathonDiskFilling")
+
+
+def test_a_pointer_that_is_lost(watched: Watched) -> None:
+    since = watched.count
+    (watched.home / "registry/champion.json").unlink()
+    watched.told("DatathonDegraded", "on-call", since)
+    command(watched.home, "registry", "verify")
+    watched.over("DatathonDegraded")
+
+
+def test_recall_that_may_be_below_its_floor(watched: Watched) -> None:
+    since = watched.count
+    assert watched.first.predict(cohort_rows(300)).status_code == 200
+    records = logged(watched.home)
+    flagged = sum(record["risk_label"] for record in records)
+    missed = round(flagged * 0.32 / 0.68)  # recall 0.68, of which chance explains 0.70
+    labels = watched.home.parent / "labels.csv"
+    with labels.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["prediction_id", "label"])
+        for record in records:
+            missing = not record["risk_label"] and missed > 0
+            missed -= missing
+            writer.writerow([record["prediction_id"], int(record["risk_label"] or missing)])
+    command(watched.home, "monitoring.labels", "import", labels)
+    command(watched.home, "monitoring.refresh")
+    watched.told("DatathonRecallBreach", "tech-lead", since)
+
+
+def test_reports_that_are_old(watched: Watched) -> None:
+    """The one before is still told; it ends with a champion of which no label says anything."""
+    since = watched.count
+    watched.told("DatathonReportsStale", "on-call", since)
+    command(watched.home, "monitoring.refresh")
+    watched.stack.wait_quiet("DatathonReportsStale", SECONDS)
+
+
+def test_workers_that_do_not_follow_the_pointer(watched: Watched) -> None:
+    since = watched.count
+    done = command(watched.home, "registry", "rollback", "--reason", "an incident", check=False)
+    assert done.returncode == 7, done.stderr
+    command(watched.home, "monitoring.refresh")
+    watched.told("DatathonGenerationsDisagree", "on-call", since)
+    watched.second.stop()
+    watched.second.__enter__()
+    watched.over("DatathonGenerationsDisagree")
+
+
+def test_one_service_of_two_that_is_down(watched: Watched) -> None:
+    since = watched.count
+    watched.second.stop()
+    watched.told("DatathonDown", "on-call", since)
+    watched.second.__enter__()
+    watched.over("DatathonDown")
