@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -23,7 +23,7 @@ from rich.table import Table
 from benchmarks import home, load, running
 from benchmarks.bodies import make as make_bodies
 from benchmarks.load import Generator, Load
-from benchmarks.processes import settle
+from benchmarks.processes import cpu_seconds, settle
 from benchmarks.ratios import Ratio
 from benchmarks.results import Case
 from benchmarks.servers import OURS, UNCOUNTED, Server, started
@@ -32,10 +32,7 @@ CASES = (Case(1, 1), Case(1, 16), Case(1000, 4))
 _BODIES = {1: 300, 1000: 4}
 _SCRAPES = 20
 _WARM_UP_SECONDS = 1
-_CAPTION = (
-    "Requests a second, medians of the rounds; ratio: with metrics / without in each round,\n"
-    "median (lowest–highest)."
-)
+_CAPTION = "Medians of the rounds; ratio: with / without metrics in each, median (lowest–highest)."
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,23 @@ class Measurement:
     round: int
     counted: bool
     load: Load
+    cpu_seconds: float
 
     @property
     def rate(self) -> float:
+        """Requests a second."""
         return self.load.requests / self.load.seconds
+
+    @property
+    def cpu_ms(self) -> float:
+        """Of the service, a request: what a busy machine changes least."""
+        return 1000 * self.cpu_seconds / max(1, self.load.requests)
+
+
+FIGURES: dict[str, Callable[[Measurement], float]] = {
+    "requests/s": lambda measured: measured.rate,
+    "CPU ms/request": lambda measured: measured.cpu_ms,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -98,11 +108,13 @@ def _measure(
                 print(f"round {number + 1}: {case.name} connections, {service.name}",
                       file=sys.stderr)  # fmt: skip
                 for length in (_WARM_UP_SECONDS, seconds):
+                    before = cpu_seconds(service.pid)
                     seen = generator.run(
                         service.address, _file(case.rows),
                         connections=case.connections, seconds=length,
                     )  # fmt: skip
-                yield Measurement(case, number + 1, counted, seen)
+                used = cpu_seconds(service.pid) - before
+                yield Measurement(case, number + 1, counted, seen, used)
                 settle(service.pid)
 
 
@@ -120,23 +132,25 @@ def _file(rows: int) -> str:
 
 def _table(measured: Sequence[Measurement], title: str) -> Table:
     table = Table(title=title, caption=_CAPTION, caption_justify="left")
-    for column in ("rows × conn.", "with", "without", "ratio"):
+    for column in ("rows × conn.", "figure", "with", "without", "ratio"):
         table.add_column(column, justify="right", no_wrap=True)
     for case in CASES:
-        rates = [
-            median(m.rate for m in measured if m.case == case and m.counted == counted)
-            for counted in (True, False)
-        ]
-        found = ratio([m for m in measured if m.case == case])
-        shown = f"{found.median:.3f} ({found.low:.2f}–{found.high:.2f})"
-        table.add_row(case.name, *(f"{rate:,.0f}" for rate in rates), shown)
+        of_case = [one for one in measured if one.case == case]
+        for name, figure in FIGURES.items():
+            medians = (
+                median(figure(m) for m in of_case if m.counted == kind) for kind in (True, False)
+            )
+            found = ratio(of_case, figure)
+            shown = f"{found.median:.3f} ({found.low:.2f}–{found.high:.2f})"
+            table.add_row(case.name, name, *(f"{one:,.2f}" for one in medians), shown)
     return table
 
 
-def ratio(measured: Sequence[Measurement]) -> Ratio:
-    """Requests a second with metrics to those without, of one case in each round."""
+def ratio(measured: Sequence[Measurement], figure: Callable[[Measurement], float]) -> Ratio:
+    """A figure with metrics to the one without, of one case in each round."""
     counted, uncounted = (
-        {one.round: one.rate for one in measured if one.counted == kind} for kind in (True, False)
+        {one.round: figure(one) for one in measured if one.counted == kind}
+        for kind in (True, False)
     )
     return Ratio.of([counted[number] / uncounted[number] for number in counted])
 
