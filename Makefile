@@ -1,4 +1,4 @@
-# make serve | test | test-incidents | test-container | drills | image | watch | tools | lint |
+# make serve | test | test-incidents | test-drills | test-container | drill | image | watch | tools | lint |
 # bench | bench-swap | bench-shadow | bench-metrics | bench-drift | bench-alarms | bench-estimates | lock
 # (PORT=8001 make serve)
 PYTHON ?= python3.11
@@ -12,7 +12,7 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-incidents test-container drills image watch tools lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
+.PHONY: serve test test-incidents test-drills test-container drill image watch tools lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
@@ -20,15 +20,19 @@ serve: .venv/.runtime
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# The runbook, the drills and the alerts, with a real Prometheus and Alertmanager.
+# The runbook and the alerts, and all drills, with a real Prometheus and Alertmanager; one after the
+# other, as their windows are shortened to seconds.
 test-incidents: .venv/.dev
-	$(BIN)/python -m pytest -rs -m incident -n 2 --dist loadfile
+	$(BIN)/python -m pytest -rs -m incident
+
+test-drills: .venv/.dev
+	$(BIN)/python -m pytest -rs -m drill tests/drills
 
 test-container: .venv/.dev
 	$(BIN)/python -m pytest -rs -m container tests/container
 
-drills: .venv/.dev
-	$(BIN)/python -m monitoring.drill all
+drill: .venv/.runtime
+	$(BIN)/python -m monitoring.drill $(or $(NAME),all)
 
 image: .venv/.runtime
 	@exec $(BIN)/python -m registry.image $(if $(VERSION),--version $(VERSION))

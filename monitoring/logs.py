@@ -8,6 +8,8 @@ from pythonjsonlogger.json import JsonFormatter
 from monitoring import metrics
 
 LOGGER = logging.getLogger("bentoml.datathon")
+_OF_REQUEST = "failed_request"
+"""Its id on its way: BentoML's filter puts a `request_id` of its own on every record."""
 _LOGGERS = ("", "bentoml", "uvicorn.error", "circus")
 
 
@@ -16,7 +18,12 @@ def configure() -> None:
     where BentoML installs them anew."""
     formatter = JsonFormatter(
         "%(asctime)s %(levelname)s %(name)s %(message)s",
-        rename_fields={"asctime": "ts", "levelname": "level", "name": "logger"},
+        rename_fields={
+            "asctime": "ts",
+            "levelname": "level",
+            "name": "logger",
+            _OF_REQUEST: "request_id",
+        },
         datefmt="%Y-%m-%dT%H:%M:%S%z",
         reserved_attrs=_RESERVED,
         json_ensure_ascii=False,
@@ -36,7 +43,7 @@ def failure(what: str, error: BaseException, request_id: str) -> None:
         what,
         type(error).__name__,
         extra={
-            "request_id": request_id,
+            _OF_REQUEST: request_id,
             "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
         },
     )
@@ -46,5 +53,5 @@ def failure(what: str, error: BaseException, request_id: str) -> None:
 _RESERVED = [
     *logging.LogRecord("", 0, "", 0, "", (), None).__dict__,
     *("message", "asctime", "taskName", "color_message"),
-    *("levelname_bracketed", "component", "trace_msg", "service_name"),
+    *("levelname_bracketed", "component", "trace_msg", "service_name", "request_id"),
 ]

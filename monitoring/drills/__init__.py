@@ -1,0 +1,1 @@
+"""Incident drills: a fault in a scratch service, its alert, and the runbook that ends it."""
