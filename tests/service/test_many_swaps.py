@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.server import Script, Server, configured, wait_for
 from tests.service.rows import cohort_rows, pipeline_scores
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.incident
 
 MODEL = "defasagem-risk"
 OLD, NEW, THIRD = "v1.0.0", "v1.1.0", "v1.2.0"
