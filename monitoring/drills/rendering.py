@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from monitoring.drills.timeline import STAGES, StageName, Timeline
@@ -47,18 +48,16 @@ def show(timeline: Timeline) -> None:
 
 def summary(timelines: Sequence[Timeline]) -> None:
     """Every drill in a line; seconds from the fault on."""
-    table = Table()
-    for name in ("drill", "alert"):
-        table.add_column(name, overflow="fold")
-    for name in (*(_WORDS[stage] for stage in STAGES[2:]), "commands", "requests failed"):
-        table.add_column(name, justify="right", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("drill", no_wrap=True)
+    for name in (*(_WORDS[stage] for stage in STAGES[2:]), "commands", "failed"):
+        table.add_column(name, justify="right", no_wrap=True)
     for timeline in timelines:
         times = [timeline.at(name) for name in STAGES[2:]]
         requests = sum(stage.requests for stage in timeline.stages)
         failed = sum(stage.failed for stage in timeline.stages)
         table.add_row(
             timeline.drill if timeline.outcome == "recovered" else f"{timeline.drill} ✗",
-            timeline.alert,
             *("–" if at is None else f"{at:.1f} s" for at in times),
             f"{timeline.command_seconds():.1f} s",
             f"{failed} of {requests}",
