@@ -1,5 +1,6 @@
 """The BentoML service: wiring only. What it does stands in serving/, registry/ and monitoring/."""
 
+import asyncio
 from typing import Annotated, Any, cast
 
 import bentoml
@@ -12,13 +13,14 @@ from monitoring.log.writing import SECRET_VARIABLE, EntityKeys, InferenceLog
 from registry.configuration import load
 from registry.state import BENTO_NAME, State
 from registry.worker import Worker
+from serving.access import AccessLog
 from serving.baked import baked_model
 from serving.batcher import Batcher
 from serving.edge import Edge
 from serving.endpoints import application
 from serving.exchange import CURRENT
 from serving.predictor import Predictor, answer
-from serving.process import is_restart, keep_metrics_apart, share_cores, tune
+from serving.process import fix_home, is_restart, keep_metrics_apart, share_cores, tune
 from serving.reporter import Reporter
 from serving.scrape import Scrape
 from serving.shadow import Shadow
@@ -31,7 +33,8 @@ STATE = State.from_environment()
 LOG = InferenceLog(STATE.inference_log, EntityKeys.from_environment())
 VITALS = Vitals()
 REPORTER = Reporter(CONFIGURATION.watch.refresh_seconds)
-SCRAPE = Scrape(STATE)
+SCRAPE = Scrape(STATE, reports=CONFIGURATION.watch.refresh_seconds > 0)
+ACCESS = AccessLog(enabled=SERVING.access_log)
 
 
 def _swapped(seconds: float) -> None:
@@ -50,6 +53,7 @@ SHADOW = Shadow(
     WORKER, InferenceLog(STATE.shadow_log, LOG.keys), CONFIGURATION.shadow, traffic=TRAFFIC
 )
 
+fix_home(STATE.home)
 share_cores(CONFIGURATION.bentoml.get("workers", 1))
 logs.configure()
 keep_metrics_apart()
@@ -87,6 +91,8 @@ class DatathonApi:
             poll_seconds=SERVING.poll_ms / 1000,
         )
         SHADOW.start()
+        ACCESS.start()
+        self._stamping = asyncio.create_task(VITALS.stamp())
         if worker <= 1:  # one of them is enough
             REPORTER.start()
         if is_restart(worker):
@@ -97,9 +103,11 @@ class DatathonApi:
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
+        self._stamping.cancel()
         REPORTER.stop()
         SHADOW.stop()
         WORKER.stop()
+        ACCESS.stop()
 
     def __metrics__(self, content: str) -> str:
         """Where BentoML's own metrics are turned on, it answers /metrics, and asks for what else
@@ -121,5 +129,5 @@ class DatathonApi:
 
 
 DatathonApi.add_asgi_middleware(  # type: ignore[attr-defined]
-    Edge, worker=WORKER, settings=SERVING, traffic=TRAFFIC, on_answered=SHADOW.offer
+    Edge, worker=WORKER, settings=SERVING, traffic=TRAFFIC, on_answered=SHADOW.offer, access=ACCESS
 )

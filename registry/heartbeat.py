@@ -22,6 +22,7 @@ from registry.state import State
 PERIOD_SECONDS = 1.0
 EXPIRES_SECONDS = 3.0
 _FORGOTTEN_SECONDS = 60.0
+_NOT_A_BEAT = (OSError, ValueError, KeyError, TypeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Beat:
         known = {entry.name: content[entry.name] for entry in fields(cls)}
         prepared = known["prepared"]
         known["resident"] = tuple(known["resident"])
+        told = [known[name] for name in ("version", "challenger", "problem")]
+        texts = [*known["resident"], *(text for text in told if text is not None)]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a version is a text")
         known["prepared"] = None if prepared is None else Prepared(**prepared)
         return cls(**known)
 
@@ -152,7 +157,7 @@ def _beats(state: State) -> list[tuple[Beat, float]]:
     """Each with the time at which the file system says that it was written."""
     found = []
     for path in _files(state):
-        with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as stream:
+        with suppress(*_NOT_A_BEAT), path.open("rb") as stream:
             written = os.fstat(stream.fileno()).st_mtime
             found.append((Beat.from_dict(json.load(stream)), written))
     return found

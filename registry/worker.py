@@ -75,6 +75,7 @@ class Worker:
         self._stopped = threading.Event()
         self._beating = threading.Lock()
         self._unheard: str | None = None
+        self._deaf: set[type[Exception]] = set()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -126,13 +127,12 @@ class Worker:
             self._fail(f"unexpected {type(error).__name__} while loading; see the log")
         now = self.serving
         if before is not None and now is not None and before.generation != now.generation:
-            self._on_swap(time.monotonic() - began)
+            self._tell(lambda: self._on_swap(time.monotonic() - began))
         # Who cannot serve the champion must still get ready for the next one, and for the shadow.
         self._background.want(champion)
 
     def beat(self) -> None:
         """Say that this worker is alive and how it stands."""
-        self._on_beat()
         with self._beating:
             if self._stopped.is_set():
                 return
@@ -143,6 +143,16 @@ class Worker:
                 if problem != self._unheard:
                     logger.warning("%s; commands cannot see this worker", problem)
                 self._unheard = problem
+        self._tell(self._on_beat)
+
+    def _tell(self, listener: Callable[[], None]) -> None:
+        """Whatever who listens does, this thread must go on: it follows the pointer, or beats."""
+        try:
+            listener()
+        except Exception as error:
+            if type(error) not in self._deaf:
+                logger.exception("what shows how this worker stands failed")
+            self._deaf.add(type(error))
 
     def _beat(self) -> heartbeat.Beat:
         serving, challenger = self.serving, self.challenger

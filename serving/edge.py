@@ -18,7 +18,7 @@ from registry.configuration import ServingSettings
 from registry.privacy import looks_personal
 from registry.validation import InvalidRowsError
 from registry.worker import Worker
-from serving import access
+from serving.access import AccessLog
 from serving.errors import Refusal
 from serving.exchange import CURRENT, Exchange
 from serving.traffic import Traffic
@@ -47,10 +47,12 @@ class Edge:
         settings: ServingSettings,
         traffic: Traffic,
         on_answered: Callable[[Exchange], None],
+        access: AccessLog,
     ) -> None:
         self._app = app
         self._worker = worker
         self._on_answered = on_answered
+        self._access = access
         self._settings = settings
         self._traffic = traffic
 
@@ -77,8 +79,7 @@ class Edge:
     def _tell(self, scope: Scope, answer: "_Answer", seconds: float) -> None:
         route = metrics.route(scope["path"])
         metrics.count_request(route, answer.status, seconds)
-        if self._settings.access_log:
-            access.tell(answer.exchange, scope["method"], route, answer.status, seconds)
+        self._access.tell(answer.exchange, scope["method"], route, answer.status, seconds)
 
     async def _predict(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer"

@@ -25,6 +25,12 @@ def share_cores(workers: int | str) -> None:
         os.environ.setdefault(variable, share)
 
 
+def fix_home(home: Path) -> None:
+    """Let the workers, which run in another folder, see the same BENTOML_HOME as the parent."""
+    if "BENTOML_HOME" in os.environ:
+        os.environ["BENTOML_HOME"] = str(home)
+
+
 def keep_metrics_apart() -> None:
     """Give this server a folder of its own for the workers' metrics, in memory where there is any.
 

@@ -2,6 +2,7 @@
 process of its own, so that no request waits for it."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 
 from monitoring import metrics
 from monitoring.logs import LOGGER
+from registry.errors import MovedError
 from registry.state import PROJECT
 
 _FIRST_SECONDS = 60.0
@@ -16,6 +18,10 @@ _AFTER_SWAP_SECONDS = 30.0
 _LEAST_SHARE = 10
 """A refresh takes at most one second in so many."""
 _POLL_SECONDS = 0.2
+_FINE = (0, MovedError.exit_code)
+"""Made, or somebody else is making them."""
+_STOPPED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL, 130)
+"""With the service, or by a person."""
 _OWN_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -26,6 +32,7 @@ class Reporter:
     def __init__(self, refresh_seconds: float) -> None:
         self._seconds = refresh_seconds
         self._due = 0.0
+        self._hastened = False
         self._told: str | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
@@ -43,15 +50,19 @@ class Reporter:
 
     def hasten(self) -> None:
         """The champion moved: what the reports say is about another version."""
+        self._hastened = True
         self._due = min(self._due, time.monotonic() + min(self._seconds, _AFTER_SWAP_SECONDS))
 
     def _run(self) -> None:
         while not self._stopped.wait(_POLL_SECONDS):
             if time.monotonic() >= self._due:
+                self._hastened = False
                 began = time.monotonic()
                 self._refresh()
                 taken = time.monotonic() - began
                 self._due = time.monotonic() + max(self._seconds, taken * (_LEAST_SHARE - 1))
+                if self._hastened:  # the champion moved while the reports were made
+                    self.hasten()
 
     def _refresh(self) -> None:
         # Its gauges go into a file of its own, not among the workers'.
@@ -71,8 +82,9 @@ class Reporter:
             self._tell(str(error))
             return
         said = _end_of(process, self._stopped)
-        if not self._stopped.is_set():
-            self._tell(None if process.returncode == 0 else said or f"exit {process.returncode}")
+        if process.returncode not in _STOPPED:
+            fine = process.returncode in _FINE
+            self._tell(None if fine else said or f"exit {process.returncode}")
 
     def _tell(self, problem: str | None) -> None:
         if problem is not None:

@@ -2,8 +2,10 @@
 and what the newest background reports say, as they wrote it."""
 
 import os
+import struct
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -20,25 +22,34 @@ from registry.state import State
 class Scrape:
     """Makes the answer; any worker of a server gives the same one."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, reports: bool) -> None:
         self._state = state
+        self._reports = reports
         self._moment = _Moment(state)
 
     def text(self) -> bytes:
         """All series in Prometheus' text format; what cannot be read at the moment has none."""
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry) + self.beside()
+        try:
+            counted = _counted()
+        except struct.error:  # a worker is just beginning: its file is there and empty
+            counted = _counted()
+        return counted + self.beside()
 
     def beside(self) -> bytes:
         """The series that are no worker's."""
         registry = CollectorRegistry()
         registry.register(self._moment)
-        try:
-            reports = self._state.report_metrics.read_bytes()
-        except OSError:
-            reports = b""
+        reports = b""
+        if self._reports:  # else they are of whenever somebody asked for them
+            with suppress(OSError):
+                reports = self._state.report_metrics.read_bytes()
         return generate_latest(registry) + reports
+
+
+def _counted() -> bytes:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
 
 
 class _Moment(Collector):
@@ -46,7 +57,6 @@ class _Moment(Collector):
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._workers: Workers | None = None
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
@@ -59,9 +69,7 @@ class _Moment(Collector):
         yield from self._disk()
 
     def _alive(self, champion: Champion | None) -> Iterator[GaugeMetricFamily]:
-        if self._workers is None:
-            self._workers = Workers(self._state)
-        beats = self._workers.alive()
+        beats = Workers(self._state).alive()
         yield GaugeMetricFamily(
             "datathon_workers_alive", "Workers with a heartbeat, of every service on this state",
             len(beats),

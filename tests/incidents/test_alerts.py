@@ -65,7 +65,9 @@ class Watched:
 def quiet(folder: Path, *, poll_ms: int = 50) -> str:
     """A configuration of one worker whose reports are made only when a test asks."""
     path = Path(configured(folder, workers=1, poll_ms=poll_ms))
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {"watch": {"refresh_seconds": 0}}
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {
+        "watch": {"refresh_seconds": 3600}
+    }
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return str(path)
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from registry import manifest
 from tests.server import Server, command, configured, wait_for
 from tests.service.rows import cohort_rows, logged
 
@@ -188,6 +189,9 @@ def test_a_swap_and_a_worker_that_died_are_counted_and_leave_no_stale_series(
     assert labels_of(after, "worker_generation", "worker") == {"1", "2"}
     assert _generations(server) == {2.0}
     assert value(after, "version_workers", version="v1.1.0", role="serving") == 2
+    server.predict(cohort_rows(50))
+    latest = server.home / "reports/latest/drift.json"
+    wait_for(lambda: json.loads(latest.read_text()).get("model_version") == "v1.1.0", 30)
     # What the dead worker counted still counts.
     assert value(after, "predictions_total") >= value(before, "predictions_total")
 
@@ -198,3 +202,22 @@ def _generations(server: Server) -> set[float]:
         value(found, "worker_generation", worker=worker)
         for worker in labels_of(found, "worker_generation", "worker")
     }
+
+
+def test_a_version_that_does_not_say_when_it_was_trained_serves_and_is_rolled_back(
+    server: Server, registered: Path, tmp_path: Path
+) -> None:
+    artefacts = tmp_path / "artefacts"
+    shutil.copytree(registered.parent / "v1.0.0", artefacts)
+    provenance = artefacts / "provenance.json"
+    said = json.loads(provenance.read_text())
+    del said["trained_at"]
+    provenance.write_text(json.dumps(said))
+    manifest.write(artefacts)
+    words = ["--version", "v1.2.0", "--artifacts", str(artefacts)]
+    command(server.home, "registry", "register", *words)
+    command(server.home, "registry", "promote", "--version", "v1.2.0", "--force", "--reason", "t")
+    wait_for(lambda: server.health()["model_version"] == "v1.2.0", 10)
+    wait_for(lambda: value(series(server), "workers_alive") == 2, 10)
+    command(server.home, "registry", "rollback", "--reason", "t")
+    assert server.health()["model_version"] == "v1.1.0"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from registry.configuration import ServingSettings
+from serving.access import AccessLog
 from serving.edge import Edge
 from serving.exchange import CURRENT
 from serving.traffic import Traffic
@@ -46,6 +47,7 @@ def test_the_answer_has_left_before_the_challenger_hears_of_it(
         settings=ServingSettings(),
         traffic=traffic,
         on_answered=lambda one: events.append(len(one.rows)),
+        access=AccessLog(enabled=False),
     )
     headers = [(b"content-type", b"application/json")]
     scope = {"type": "http", "path": "/predict", "method": "POST", "headers": headers}

@@ -18,7 +18,6 @@ from monitoring.status.judgement import EXIT_CODES
 from tests.server import PROJECT, Server, command, wait_for
 from tests.service.rows import cohort_rows
 
-
 pytestmark = pytest.mark.incident
 
 # What a busy or a full machine may add to any of these.

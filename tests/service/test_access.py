@@ -1,0 +1,44 @@
+"""The access log where stdout is no good."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from registry.state import PROJECT
+
+_SCRIPT = """
+import sys, time
+from serving.access import AccessLog
+from serving.exchange import Exchange
+log = AccessLog(enabled=True)
+log.start()
+for number in range(5000):
+    log.tell(Exchange(f"request-{number}"), "POST", "/predict", 200, 0.001)
+    time.sleep(0.0001)
+log.stop()
+print("told", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("reader", ["that stands still", "that is gone"])
+def test_nobody_waits_for_a_reader(reader: str) -> None:
+    began = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if reader == "that is gone":
+            process.stdout.close()
+        assert process.stderr.readline() == b"told\n"
+        assert process.wait(20) == 0
+    assert time.monotonic() - began < 20
+
+
+def test_every_line_is_whole_and_there_when_it_is_read() -> None:
+    done = subprocess.run([sys.executable, "-c", _SCRIPT], cwd=PROJECT, capture_output=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5000
+    assert b'"request_id":"request-4999"' in lines[-1]
