@@ -1,7 +1,7 @@
 """challenger.json: which version is scored in the shadow of the champion. Standard library only."""
 
 import json
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ def read(state: State) -> Challenger | None:
             raise TypeError
         check_model_name(found.model)
         Version.parse(found.version)
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise IntegrityError(
             f"{state.challenger}: names no challenger; run `python -m registry shadow --off`"
         ) from error
@@ -57,14 +57,14 @@ def choose(state: State, *, model: str | None, version: str, dry_run: bool = Fal
     """
     stored = store.find(state, version, model)
     digest = moves.verified(stored, pointer.events(state))
-    champion = pointer.required(state)
-    if (champion.model, champion.version) == (stored.model, version):
-        raise UsageError(f"{version} is the champion; its challenger must be another version")
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     chosen = Challenger(stored.model, version, digest, pointer.who(), now)
-    if not dry_run:
-        content = json.dumps({"schema": 1, **vars(chosen)}, indent=1, ensure_ascii=False)
-        with pointer.lock(state):
+    with nullcontext() if dry_run else pointer.lock(state):
+        champion = pointer.required(state)
+        if (champion.model, champion.version) == (stored.model, version):
+            raise UsageError(f"{version} is the champion; its challenger must be another version")
+        if not dry_run:
+            content = json.dumps({"schema": 1, **vars(chosen)}, indent=1, ensure_ascii=False)
             replace_file(state.challenger, (content + "\n").encode())
     return chosen
 
