@@ -102,7 +102,7 @@ def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:
     Raises:
         MovedError: someone else held it for longer than `seconds`; `busy` says what they do.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         deadline = time.monotonic() + seconds
@@ -121,7 +121,7 @@ def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Replace `path` so that a reader sees the old bytes or the new ones, after a power cut too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -133,6 +133,16 @@ def replace_file(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder, and those it is to stand in, so that they survive a power cut; nothing is done
+    where it stands."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode, exist_ok=True)
     sync(path.parent)
 
 

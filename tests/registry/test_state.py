@@ -1,0 +1,47 @@
+"""What is made on disk, and what survives a power cut."""
+
+from pathlib import Path
+
+import pytest
+
+from registry import state as state_module
+from registry.state import exclusive, make_folder, replace_file
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folders that were forced to disk, in order."""
+    found: list[Path] = []
+    monkeypatch.setattr(state_module, "sync", found.append)
+    return found
+
+
+def test_a_new_file_survives_with_every_folder_that_was_made_for_it(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    path = tmp_path / "a" / "b" / "file"
+    replace_file(path, b"1")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    synced.clear()
+    replace_file(path, b"2")
+    assert synced == [tmp_path / "a" / "b"]
+
+
+def test_the_folder_of_a_lock_survives(tmp_path: Path, synced: list[Path]) -> None:
+    for _ in range(2):
+        with exclusive(tmp_path / "a" / ".lock", busy="", seconds=1):
+            pass
+    assert synced == [tmp_path]
+
+
+def test_the_mode_is_the_last_folders(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b", 0o750)
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "a").stat().st_mode & 0o005 == 0o005
+
+
+def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "file", tmp_path / "file" / "a"):
+        with pytest.raises(OSError, match=r"exists|Not a directory"):
+            make_folder(path)
