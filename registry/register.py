@@ -2,7 +2,7 @@
 
 Both are made in a staging store on the same filesystem, checked, and moved in by rename: the Bento
 first, then the model, which is what makes a version exist. A Bento without its model is what a
-crash between the two leaves; nothing lists it as a version, and the next register replaces it.
+crash between the two leaves; only `bentoml list` shows it, until the next register removes it.
 The rows that evaluated the version are real people's: they go to a folder of their own before
 either, so that a version that can be seen can be compared.
 """
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry import configuration as settings
-from registry import manifest, pointer, store
+from registry import left_over, manifest, pointer, store
 from registry.errors import IntegrityError, RegistryError, UsageError, VersionExistsError
-from registry.state import BENTO_NAME, PROJECT, State, sync
+from registry.state import BENTO_NAME, PROJECT, State, make_folder, sync
 from registry.versions import Version, check_model_name
 
 _STAGING_SECONDS = 3600.0
@@ -162,10 +162,10 @@ def refuse_existing(state: State, name: str) -> None:
 @contextmanager
 def _staging(state: State, name: str) -> Iterator[Path]:
     """A folder on the stores' filesystem; gone at the end whatever happens."""
-    state.staging.mkdir(parents=True, exist_ok=True)
-    for left_over in state.staging.iterdir():  # by a register that was killed
-        if time.time() - left_over.stat().st_mtime > _STAGING_SECONDS:
-            shutil.rmtree(left_over, ignore_errors=True)
+    make_folder(state.staging)
+    for staged in state.staging.iterdir():  # by a register that was killed
+        if time.time() - staged.stat().st_mtime > _STAGING_SECONDS:
+            shutil.rmtree(staged, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(dir=state.staging, prefix=f"{name}-"))
     try:
         yield folder
@@ -210,9 +210,10 @@ def _move_in(state: State, staged: _Staged, model: Path) -> None:
     bento, held_out = state.bentos / model.name, state.held_out / f"{model.name}.parquet"
     for name in _SERVING_FOLDERS:
         (state.home / name).mkdir(exist_ok=True)
+    left_over.sweep(state, staged.folder)
     for target in (model, bento):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    if bento.exists():  # left by a crash: its model does not exist
+        make_folder(target.parent)
+    if bento.exists():  # whoever's it is, its model does not exist
         bento.rename(staged.folder / "left-over")
     try:
         _keep(staged.held_out, held_out)
@@ -231,6 +232,6 @@ def _keep(staged: Path, held_out: Path) -> None:
     """Put the held-out rows, if there are any, in the place of what a crash left there."""
     held_out.unlink(missing_ok=True)
     if staged.exists():
-        held_out.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_folder(held_out.parent, 0o750)
         staged.rename(held_out)
         sync(held_out.parent)
