@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from registry.errors import UsageError
 from registry.state import State, replace_file
+from registry.versions import Version, check_model_name
 
 Event = dict[str, Any]
 
@@ -48,7 +50,9 @@ def is_event(event: Any) -> bool:
     if not isinstance(event, dict) or type(event.get("generation")) is not int:
         return False
     texts = ("model", "digest", "action", "to", "at")
-    return all(isinstance(event.get(key), str) for key in texts) and _is_time(event["at"])
+    if not all(isinstance(event.get(key), str) for key in texts):
+        return False
+    return _is_time(event["at"]) and _is_name(event["model"], event["to"])
 
 
 def append(state: State, event: Event) -> None:
@@ -109,6 +113,21 @@ def good_champions(events: Sequence[Event]) -> list[tuple[str, str]]:
         stack = [kept for kept in stack if kept != champion]
         stack.append(champion)
     return stack
+
+
+def left_champions(events: Sequence[Event]) -> set[tuple[str, str]]:
+    """Models and versions that a rollback left or passed over, and none goes to: champions once,
+    and not promoted since."""
+    return {(event["model"], event["to"]) for event in events} - set(good_champions(events))
+
+
+def _is_name(model: str, version: str) -> bool:
+    try:
+        check_model_name(model)
+        Version.parse(version)
+    except UsageError:
+        return False
+    return True
 
 
 def _is_time(text: str) -> bool:

@@ -10,24 +10,27 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from registry import challenger, pointer, store, tenure, terminal
+from registry import challenger, history, pointer, store, tenure, terminal
 from registry.challenger import Challenger
 from registry.errors import IntegrityError
 from registry.pointer import Champion
 from registry.state import State
+from registry.versions import Version
 
 _SHOWN = ("recall", "precision", "pr_auc")
 
 
 def collect(state: State, model: str | None) -> list[dict[str, Any]]:
-    """One entry a version, lowest first; a damaged one says so instead of hiding the others."""
-    names = store.models(state, model)
-    held = tenure.terms(pointer.events(state))
+    """One entry a version, lowest first; a damaged one says so instead of hiding the others, and a
+    champion that is gone is one."""
+    names, events = store.models(state, model), pointer.events(state)
+    held, left = tenure.terms(events), history.left_champions(events)
     champion, shadow = (_named(read, state) for read in (pointer.read, challenger.read))
     found = []
-    for stored in (one for name in names for one in store.versions(state, name)):
+    for stored in (one for name in names for one in _versions(state, name, champion)):
         name = (stored.model, str(stored.version))
         standing = {"champion": name == champion, "challenger": name == shadow}
+        standing["rolled_back"] = name in left
         found.append(_facts(stored) | standing | _tenure(held.get(name, [])))
     return found
 
@@ -83,12 +86,22 @@ def _named(
     return None if found is None else (found.model, found.version)
 
 
+def _versions(state: State, model: str, champion: tuple[str, str] | None) -> list[store.Stored]:
+    """The registered versions of a model, and its champion, though it should be lost."""
+    found = store.versions(state, model)
+    if champion is None or champion[0] != model:
+        return found
+    version = Version.parse(champion[1])
+    if all(stored.version != version for stored in found):
+        found.append(store.Stored(model, version, state.models / model / str(version)))
+    return sorted(found, key=lambda stored: stored.version)
+
+
 def _tenure(held: Sequence[tenure.Term]) -> dict[str, Any]:
     now = datetime.now(UTC)
     return {
         "terms": [asdict(term) for term in held],
         "champion_seconds": round(sum(term.seconds(now) for term in held)),
-        "rolled_back": tenure.was_left(held),
     }
 
 
@@ -99,8 +112,10 @@ def _standing(entry: Mapping[str, Any]) -> str:
     last, lasted = entry["terms"][-1], tenure.duration(entry["champion_seconds"])
     if entry["champion"]:
         return f"★ {lasted}\nsince {last['since']}"
-    ended = "rolled back" if entry["rolled_back"] else "until"
-    words = f"{lasted}\n{ended} {last['until']}"
+    rolled = entry["rolled_back"] and last["ended_by"] == "rollback"
+    words = f"{lasted}\n{'rolled back' if rolled else 'until'} {last['until']}"
+    if entry["rolled_back"] and not rolled:
+        words += "\nleft by a rollback"
     return f"{words}\nchallenger" if entry["challenger"] else words
 
 

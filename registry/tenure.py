@@ -45,11 +45,6 @@ def terms(events: Sequence[Event]) -> dict[Name, list[Term]]:
     return found
 
 
-def was_left(held: Sequence[Term]) -> bool:
-    """Whether a version was rolled away from, and not promoted since."""
-    return bool(held) and held[-1].ended_by == "rollback"
-
-
 def duration(seconds: float) -> str:
     """In words, the two largest units."""
     parts: list[str] = []

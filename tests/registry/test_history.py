@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry import pointer, verification
+from registry import history, pointer, verification
 from registry.state import State
 from tests.registry.handmade import (
     MODEL,
@@ -53,7 +53,9 @@ def test_verify_repairs_the_history_too(state: State) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"[" * 100_000, b'{"reason":"\\ud800"'], ids=["nested too deep", "half a character"]
+    "line",
+    [b"[" * 100_000, b'{"reason":"\\ud800"', b'{"model":"../x"', b'{"to":"v1"'],
+    ids=["nested too deep", "half a character", "another folder", "no version"],
 )
 def test_a_line_that_no_program_of_ours_wrote_is_a_finding_of_verify(
     state: State, line: bytes
@@ -61,7 +63,8 @@ def test_a_line_that_no_program_of_ours_wrote_is_a_finding_of_verify(
     promote(state, "v1.0.0", "v1.1.0")
     first, *rest = state.history.read_bytes().splitlines(keepends=True)
     if line.startswith(b"{"):
-        line = first.replace(b'{"generation"', line + b',"generation"').strip()
+        key = line[1:].partition(b":")[0]
+        line = line + b"," + first.strip()[1:].replace(key, b'"was"')
     state.history.write_bytes(b"".join([line + b"\n", *rest]))
     problems = [finding.problem for finding in verification.verify(state, MODEL)]
     assert [problem for problem in problems if problem] == ["the chain breaks at generation 2"]
@@ -127,3 +130,27 @@ def test_any_reason_is_stored_and_chained(state: State, reason: str) -> None:
     promote(state, "v1.1.0")
     assert_chained(state)
     assert history_lines(state)[0]["reason"] == reason.replace("\udcff", "?")
+
+
+@pytest.mark.parametrize(
+    ("moves", "left"),
+    [
+        ("", ""),
+        ("+1 +2", ""),
+        ("+1 +2 -1", "2"),
+        ("+1 +2 -1 +2", ""),
+        ("+1 +2 -1 +3", "2"),
+        ("+1 +2 +3 -2 -1", "2 3"),
+        ("+1 +2 +3 -1", "2 3"),
+        ("+1 +2 +3 -1 +2", "3"),
+        ("+1 +2 -1 -2", "1"),
+    ],
+)
+def test_a_rollback_leaves_all_that_came_after_its_target_until_that_is_promoted(
+    moves: str, left: str
+) -> None:
+    events = [
+        {"model": "m", "action": "promote" if move[0] == "+" else "rollback", "to": move[1]}
+        for move in moves.split()
+    ]
+    assert history.left_champions(events) == {("m", version) for version in left.split()}

@@ -38,16 +38,6 @@ def test_each_version_has_its_terms_with_how_they_ended() -> None:
     assert (only.generation, only.ended_by, only.seconds(NOW)) == (2, "rollback", 1800)
 
 
-def test_a_version_is_left_until_it_is_promoted_again() -> None:
-    assert tenure.was_left(tenure.terms(MOVES)["m", "v1.1.0"])
-    assert not tenure.was_left(tenure.terms(MOVES)["m", "v1.0.0"])
-    again = [*MOVES, move(5, "promote", "v1.1.0", "10:00:00")]
-    assert not tenure.was_left(tenure.terms(again)["m", "v1.1.0"])
-    after = [*again, move(6, "promote", "v1.2.0", "11:00:00")]
-    assert not tenure.was_left(tenure.terms(after)["m", "v1.1.0"])
-    assert not tenure.was_left([])
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
