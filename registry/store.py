@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from registry import manifest
+from registry import manifest, pointer
 from registry.errors import IntegrityError, UnknownVersionError, UsageError
 from registry.state import State
 from registry.versions import Version, check_model_name, unknown_version
@@ -84,7 +84,8 @@ def find(state: State, version: str, model: str | None = None) -> Stored:
 
 
 def models(state: State, wanted: str | None = None) -> list[str]:
-    """The models that a command is about: the one asked for, else all that are registered.
+    """The models that a command is about: the one asked for, else all that are registered, and all
+    that ever had the champion, whatever was lost of them since.
 
     Raises:
         UsageError: `wanted` is no model's name.
@@ -92,8 +93,8 @@ def models(state: State, wanted: str | None = None) -> list[str]:
     """
     if wanted is not None:
         return [check_model_name(wanted)]
-    folders = state.models.iterdir() if state.models.is_dir() else ()
-    names = sorted(path.name for path in folders if path.is_dir() and _is_ours(state, path.name))
+    ours = {name for name in _folders(state) if _is_ours(state, name)}
+    names = sorted(ours | {event["model"] for event in pointer.events(state)})
     if not names:
         raise UnknownVersionError(
             "nothing is registered; run `python -m training.train --output artifacts/` and "
@@ -103,15 +104,26 @@ def models(state: State, wanted: str | None = None) -> list[str]:
 
 
 def next_version(state: State) -> Version:
-    """The next free minor version, whosever the others are."""
-    try:
-        known = [stored.version for name in models(state) for stored in versions(state, name)]
-    except UnknownVersionError:
+    """The next free minor version, whosever the others are, and whether or not it still stands:
+    what was champion once keeps its number."""
+    known = [stored.version for name in _folders(state) for stored in versions(state, name)]
+    known += [Version.parse(event["to"]) for event in pointer.events(state)]
+    if not known:
         return Version(1, 0, 0)
     newest = max(known)
     return Version(newest.major, newest.minor + 1, 0)
 
 
+def _folders(state: State) -> list[str]:
+    """The names in BentoML's store, other people's models among them."""
+    folders = state.models.iterdir() if state.models.is_dir() else ()
+    return [path.name for path in folders if path.is_dir()]
+
+
 def _is_ours(state: State, model: str) -> bool:
-    """BentoML's store may hold other people's models, which have no manifest."""
-    return any((v.folder / manifest.MANIFEST).exists() for v in versions(state, model))
+    """Other people's models have no manifest; a version that lost its own has all the rest."""
+    for version in versions(state, model):
+        present = {path.name for path in version.folder.iterdir()}
+        if manifest.MANIFEST in present or present >= set(manifest.REQUIRED):
+            return True
+    return False
