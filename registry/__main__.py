@@ -116,6 +116,8 @@ def _promote(state: State, options: argparse.Namespace) -> int:
 
 
 def _rollback(state: State, options: argparse.Namespace) -> int:
+    if not options.reason.strip():
+        raise UsageError("a rollback stands in the history: say why with --reason")
     swap = promotion.rollback(
         state, version=options.version, reason=options.reason, dry_run=options.dry_run
     )
