@@ -2,6 +2,7 @@
 /metrics and for `monitoring.status`. The service runs it in the background by itself."""
 
 import argparse
+import errno
 import json
 import math
 import os
@@ -9,26 +10,30 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from monitoring import drift_report, performance_drift
 from monitoring.labels.store import LabelStore
 from monitoring.rendering import exposition
 from monitoring.reports import NotEnoughDataError, Span
-from registry import configuration, flags
+from registry import configuration, flags, history, pointer
 from registry.configuration import WatchSettings
 from registry.errors import IntegrityError, RegistryError, UnknownVersionError
 from registry.state import State, exclusive, replace_file
 
 _NICENESS = 19
 _BUSY_SECONDS = 120.0
+UNWRITABLE = 8
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 Document = dict[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 done or fresh enough, 1 one cannot be made or kept, 2 usage, 5 somebody else is at it, 6 a
-    version or the labels are not what they were."""
+    """0 done or fresh enough, 1 one cannot be made or kept, 2 usage, 3 the champion is not in the
+    store, 5 somebody else is at it, 6 a version or the labels are not what they were, 8 nothing may
+    be written here."""
     parser = argparse.ArgumentParser(prog="python -m monitoring.refresh", description=__doc__)
     parser.add_argument(
         "--max-age",
@@ -39,22 +44,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = flags.parse(parser, arguments)
     os.nice(_NICENESS)  # answers come first
-    home = "BENTOML_HOME"
     try:
-        state = State.from_environment()
-        home = f"reports under {state.reports}"
-        settings = configuration.load().watch
-        busy = "another refresh is running; its reports will do"
-        lock = state.latest_reports / ".lock"
-        with exclusive(lock, busy=busy, seconds=_BUSY_SECONDS):
-            if not _is_fresh(state, options.max_age):
-                return _refresh(state, settings, datetime.now(UTC))
-        return 0
+        return _refresh_once(State.from_environment(), options.max_age)
     except (RegistryError, OSError) as error:
-        return flags.tell(error, about=home)
+        return flags.tell(error, about="BENTOML_HOME")
     except KeyboardInterrupt:
         print("stopped; the reports before this one stand", file=sys.stderr)
         return 130
+
+
+def _refresh_once(state: State, max_age: float) -> int:
+    """One at a time on this state, and not what is fresh."""
+    settings = configuration.load().watch
+    busy = "another refresh is running; its reports will do"
+    try:
+        with exclusive(state.latest_reports / ".lock", busy=busy, seconds=_BUSY_SECONDS):
+            if not _is_fresh(state, max_age):
+                return _refresh(state, settings, datetime.now(UTC))
+        return 0
+    except OSError as error:
+        code = flags.tell(error, about=f"reports under {state.reports}")
+        return UNWRITABLE if _is_denied(state, error) else code
+
+
+def _is_denied(state: State, error: OSError) -> bool:
+    """Whether who runs this may only read the reports: others make them, or nobody does."""
+    where = Path(error.filename or "/")
+    return error.errno in _DENIED and where.is_relative_to(state.reports)
 
 
 def _seconds(text: str) -> float:
@@ -76,12 +92,13 @@ def _is_fresh(state: State, max_age: float) -> bool:
 
 def _refresh(state: State, settings: WatchSettings, now: datetime) -> int:
     """The exit code: the highest of the reports that there should be and are not."""
-    failures: list[RegistryError] = []
+    failures: list[RegistryError | OSError] = []
     drift = Span(now - timedelta(days=settings.drift_days), now)
     performance = Span(now - timedelta(days=settings.performance_days), now)
     documents = [
-        _made("drift", lambda: drift_report.run(state, None, None, drift), failures),
+        _made(state, "drift", lambda: drift_report.run(state, None, None, drift), failures),
         _made(
+            state,
             "performance",
             lambda: performance_drift.run(state, None, None, performance, now),
             failures,
@@ -92,28 +109,60 @@ def _refresh(state: State, settings: WatchSettings, now: datetime) -> int:
         replace_file(state.latest_reports / f"{document['kind']}.json", text.encode())
         print(f"{document['kind']}: {document.get('status') or document['problem']}")
     found = [document for document in documents if "problem" not in document]
-    replace_file(state.report_metrics, exposition.text(found, _labels_at(state)))
+    failing = {
+        document["kind"]: datetime.fromisoformat(document["failing_since"])
+        for document in documents
+        if "failing_since" in document
+    }
+    replace_file(state.report_metrics, exposition.text(found, _labels_at(state), failing))
     return max((flags.tell(error, about="reports") for error in failures), default=0)
 
 
-def _made(kind: str, make: Callable[[], Document], failures: list[RegistryError]) -> Document:
+def _made(
+    state: State,
+    kind: str,
+    make: Callable[[], Document],
+    failures: list[RegistryError | OSError],
+) -> Document:
     """The report, or why there is none: nothing was predicted yet, or something is wrong."""
     try:
         return make()
-    except RegistryError as error:
-        expected = isinstance(error, NotEnoughDataError | UnknownVersionError)
-        if not expected:
-            failures.append(error)
+    except (RegistryError, OSError) as error:
         made_at = datetime.now(UTC).isoformat(timespec="seconds")
-        told = {"problem": str(error), "expected": expected}
-        return {"kind": kind, "schema": 1, "made_at": made_at, **told}
+        problem = (
+            f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        )
+        none = {"kind": kind, "schema": 1, "made_at": made_at, "problem": problem}
+        if _is_expected(state, error):
+            return none | {"expected": True}
+        failures.append(error)
+        since = _failing_since(state, kind) or made_at
+        return none | {"expected": False, "failing_since": since}
+
+
+def _is_expected(state: State, error: RegistryError | OSError) -> bool:
+    """Whether there is nothing to report on yet; a champion that cannot be found is no such."""
+    if isinstance(error, UnknownVersionError):
+        return pointer.read(state) is None and not history.read(state)
+    return isinstance(error, NotEnoughDataError)
+
+
+def _failing_since(state: State, kind: str) -> str | None:
+    """When the last report of this kind was made, or the first failure where there was none; None
+    where this failure is the first that is known."""
+    try:
+        before = json.loads((state.latest_reports / f"{kind}.json").read_bytes())
+        since = before.get("failing_since") or ("problem" not in before and before["made_at"])
+        return datetime.fromisoformat(since).isoformat(timespec="seconds") if since else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _labels_at(state: State) -> datetime | None:
     """When labels were last imported; None where none ever were, or they cannot be read."""
     try:
         newest = LabelStore(state.labels).current()["imported_at"].max()
-    except IntegrityError:
+    except (IntegrityError, OSError):
         return None
     return None if newest != newest else newest.to_pydatetime()  # NaT is not itself
 

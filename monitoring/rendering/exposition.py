@@ -6,7 +6,7 @@ not take a missing recall for a recall of 0. Every series carries the report's k
 files of both reports can lie in one folder.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -19,6 +19,7 @@ from registry.errors import RegistryError
 from registry.state import replace_file
 
 JOB = "datathon_reports"
+_FAILING = "datathon_report_failing_timestamp_seconds"
 _STATUSES = {"green": 0, "yellow": 1, "red": 2, "inconclusive": 3}
 _CODES = "0 green, 1 yellow, 2 red, 3 inconclusive"
 _SECONDS = 10
@@ -64,9 +65,19 @@ def textfile(document: Document, path: Path) -> None:
     replace_file(path, text([document]))
 
 
-def text(documents: Iterable[Document], labels_at: datetime | None = None) -> bytes:
-    """The series of several documents of different kinds, and when labels were last imported."""
+def text(
+    documents: Iterable[Document],
+    labels_at: datetime | None = None,
+    failing: Mapping[str, datetime] | None = None,
+) -> bytes:
+    """The series of several documents of different kinds, when labels were last imported, and of
+    the kinds that cannot be made since when."""
     registry = _registry(documents)
+    if failing:
+        meaning = "Since when this kind of report cannot be made"
+        gauge = Gauge(_FAILING, meaning, ["kind"], registry=registry)
+        for kind, since in failing.items():
+            gauge.labels(kind).set(since.timestamp())
     if labels_at is not None:
         name, meaning = "datathon_label_timestamp_seconds", "When labels were last imported"
         Gauge(name, meaning, registry=registry).set(labels_at.timestamp())
