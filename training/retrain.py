@@ -69,7 +69,8 @@ def _retrain(options: argparse.Namespace) -> int:
     try:
         outcome = retraining.run(state, _plan(options), console)
     except ContractError as error:
-        listing = Path(f"{options.data.stem}-violations.csv")
+        name = "log" if options.data is None else options.data.stem
+        listing = Path(f"{name}-violations.csv")
         violations.report(error.violations, "nothing was trained", listing)
         raise
     text = json.dumps(outcome.document, indent=1, ensure_ascii=False, allow_nan=False)
@@ -82,7 +83,8 @@ def _retrain(options: argparse.Namespace) -> int:
         try:
             page = _keep(state, outcome.document, text)
         except OSError as error:
-            code = code or flags.tell(error, about=f"comparison under {state.reports}")
+            told = flags.tell(error, about=f"comparison under {state.reports}")
+            code = code or told
         else:
             console.print(f"report: {page}", soft_wrap=True)
     if outcome.stopped:

@@ -122,8 +122,7 @@ def _commit(
     except KeyboardInterrupt:
         if not _is_registered(state, plan, digest):
             raise
-        champion = pointer.last(state)
-        done = champion is not None and champion.digest == digest
+        done = _leads(state, plan)
         told = "stopped before every worker was heard of" if done else "stopped"
         document["registered"] = True
         if plan.promote:
@@ -159,6 +158,9 @@ def _promote(
     except RegistryError as error:
         moved = isinstance(error, UnconfirmedError)
         return {"done": moved, "words": "", "problem": str(error), "exit_code": error.exit_code}
+    except OSError as error:  # a full disk: the version is registered all the same
+        problem = f"{error.filename or state.registry}: {error.strerror}"
+        return {"done": _leads(state, plan), "words": "", "problem": problem, "exit_code": 1}
     return {"done": True, "words": str(done), "problem": "", "exit_code": 0}
 
 
@@ -168,6 +170,13 @@ def _reason(document: Mapping[str, Any]) -> str:
     found = document["gain"]["differences"][document["gain"]["metric"]]
     change = comparison_wording.signed(found["value"])
     return f"retrained: PR-AUC {change} ({comparison_wording.between(found)})"
+
+
+def _leads(state: State, plan: Plan) -> bool:
+    """Whether the version, which is registered, is the champion."""
+    champion = pointer.last(state)
+    wanted = (plan.configuration.model.name, plan.version)
+    return champion is not None and (champion.model, champion.version) == wanted
 
 
 def _is_registered(state: State, plan: Plan, digest: str) -> bool:

@@ -1,6 +1,8 @@
 """The command on real homes: versions that it registered itself, logs, labels and signals."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,8 @@ from registry.state import State
 from tests.server import PROJECT, environment
 from tests.training.logged import SECRET, import_labels, loans_of, log
 from tests.training.tiny import content, table
+from training import retraining
+from training.errors import ContractError, Violation
 from training.retrain import main
 
 pytestmark = pytest.mark.slow
@@ -356,3 +360,39 @@ def test_a_comparison_that_cannot_be_written_does_not_hide_the_version(
     assert len(printed.err.splitlines()) == 1
     assert "reports" in printed.err
     assert "v2.0.0 is registered as a challenger" in " ".join(printed.out.split())
+
+
+def test_a_full_disk_in_the_promote_does_not_hide_the_version(
+    place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pointer, "replace_file", full)
+    before = place.state.champion.read_bytes()
+    data = rows(place.folder, "rows.csv", count=400)
+    forced = ["--promote", "--force", "--reason", "drill"]
+    assert main(["--new_version", "v2.0.0", "--data", str(data), *forced]) == 1
+    printed = capsys.readouterr()
+    told = " ".join(printed.out.split())
+    assert "v2.0.0 is registered as a challenger and was not promoted" in told
+    assert "No space left on device" in told
+    assert printed.err == ""
+    assert place.state.champion.read_bytes() == before
+    (kept,) = place.state.reports.glob("comparison-v2.0.0-*.json")
+    document = json.loads(kept.read_bytes())
+    assert (document["registered"], document["promotion"]["done"]) == (True, False)
+
+
+def test_violations_of_rows_that_came_from_no_file_are_listed(
+    place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any) -> Any:
+        raise ContractError([Violation(row, "income", -1, "at least 0") for row in range(50)])
+
+    monkeypatch.setattr(retraining, "run", broken)
+    assert main(["--new_version", "v2.0.0", "--labels-from-log"]) == 2
+    assert (
+        capsys.readouterr().err.splitlines()[-1] == "error: all of them are in log-violations.csv"
+    )
+    assert len((place.folder / "log-violations.csv").read_text().splitlines()) == 51
