@@ -77,6 +77,7 @@ class DatathonApi:
     def __init__(self) -> None:
         predictor = Predictor(LOG, on_log_failure=SERVING.on_log_failure)
         self._batcher = Batcher(predictor.predict, max_rows=SERVING.max_rows)
+        self._stamping: asyncio.Task[None] | None = None  # a start that fails is stopped too
         self.predict = self.predict  # BentoML would wrap the method anew at each request
 
     @bentoml.on_startup
@@ -103,7 +104,8 @@ class DatathonApi:
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
-        self._stamping.cancel()
+        if self._stamping is not None:
+            self._stamping.cancel()
         REPORTER.stop()
         SHADOW.stop()
         WORKER.stop()

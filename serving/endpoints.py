@@ -59,13 +59,14 @@ def health_of(worker: Worker, log: InferenceLog) -> dict[str, Any]:
 
 def metadata_of(worker: Worker) -> dict[str, Any] | None:
     """Everything about the version that serves; None where there is none."""
-    if worker.serving is None:
+    serving = worker.serving  # read once: a swap between two looks would mix two versions
+    if serving is None:
         return None
-    loaded, event = worker.serving.loaded, worker.serving.event
+    loaded, event = serving.loaded, serving.event
     return {
         "model": loaded.model,
         "model_version": loaded.version,
-        "generation": worker.serving.generation,
+        "generation": serving.generation,
         "digest": loaded.digest,
         "threshold": loaded.threshold,
         **loaded.schema.to_dict(),
