@@ -13,6 +13,17 @@ from tests.service.rows import cohort_rows
 
 pytestmark = pytest.mark.slow
 
+WELL_FORMED = b"all keys, and a version that is not registered"
+DAMAGES = (
+    (b"", "not a champion pointer"),
+    (b"garbage", "not a champion pointer"),
+    (b"{}", "not a champion pointer"),
+    (b'{"version":"v9.9.9"}', "not a champion pointer"),
+    (WELL_FORMED, "no version 'v9.9.9'"),
+    (None, "champion.json is gone"),
+)
+"""What becomes of the pointer, and what /health says of it."""
+
 
 def version_of(server: Server) -> str:
     return str(server.health()["model_version"])
@@ -90,15 +101,22 @@ def test_a_damaged_pointer_degrades_and_recovers_by_itself(home: Path) -> None:
     whole = pointer.read_bytes()
     rows = cohort_rows(1)
     with Server(home) as server:
-        for content in (b"", b"garbage", b"{}", b'{"version":"v9.9.9"}', None):
+        for content, reason in DAMAGES:
             if content is None:
                 pointer.unlink()
+            elif content == WELL_FORMED:
+                named = {"version": "v9.9.9", "generation": 2}
+                pointer.write_text(json.dumps(json.loads(whole) | named))
             else:
                 pointer.write_bytes(content)
             wait_for(lambda: server.health()["status"] == "degraded", 10)
+            health = server.health()
+            assert (health["model_version"], health["model_loaded"]) == ("v1.0.0", True)
+            assert reason in health["reason"]
             assert server.predict(rows).status_code == 200
             pointer.write_bytes(whole)
             wait_for(lambda: server.health()["status"] == "ok", 10)
+            assert "reason" not in server.health()
 
 
 def test_without_a_champion_it_waits_and_serves_from_the_first_promote(home: Path) -> None:
