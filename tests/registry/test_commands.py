@@ -1,7 +1,6 @@
 """`python -m registry` as a person types it, over versions made by hand."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -282,45 +281,6 @@ def test_list_shows_when_a_version_was_champion_and_that_it_was_rolled_back(
     shown = capsys.readouterr().out
     assert "rolled" in shown
     assert "challenger" in shown
-
-
-def test_list_marks_all_that_a_rollback_to_an_older_version_left(
-    home: State, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
-        run(*FORCED, version)
-    assert run("rollback", "--version", "v1.0.0", "--reason", "drill") == 0
-    assert run("rollback", "--reason", "drill") == 3
-    assert "no earlier good champion than v1.0.0" in capsys.readouterr().err
-    assert [entry["rolled_back"] for entry in output(capsys, "list")] == [False, True, True]
-    run("list")
-    shown = " ".join(capsys.readouterr().out.split())
-    assert shown.count("left by a rollback") == 1
-    assert shown.count("rolled back") == 1
-
-
-@pytest.mark.parametrize("lost", ["manifest", "folder", "all but the manifest"])
-def test_a_champion_that_was_lost_is_damage_and_not_an_empty_registry(
-    home: State, capsys: pytest.CaptureFixture[str], lost: str
-) -> None:
-    run(*FORCED, "v1.0.0")
-    for version in ("v1.1.0", "v1.2.0"):
-        shutil.rmtree(home.models / MODEL / version)
-    folder = home.models / MODEL / "v1.0.0"
-    for path in list(folder.iterdir()):
-        if lost == "folder" or (path.name == "manifest.json") == (lost == "manifest"):
-            path.unlink()
-    if lost == "folder":
-        folder.rmdir()
-    capsys.readouterr()
-    assert run("verify") == 6
-    broken = [line for line in capsys.readouterr().out.splitlines() if line.startswith("BROKEN")]
-    assert any("v1.0.0" in line for line in broken)
-    (entry,) = output(capsys, "list")
-    assert (entry["version"], entry["champion"]) == ("v1.0.0", True)
-    assert bool(entry["problem"]) == (lost != "manifest")
-    assert run("list") == 0
-    assert "v1.0.0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"model":' * 100_000])
