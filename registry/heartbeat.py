@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from registry.state import State
 PERIOD_SECONDS = 1.0
 EXPIRES_SECONDS = 3.0
 _FORGOTTEN_SECONDS = 60.0
+_LAST_PID = 2**22  # of Linux on 64 bits
 _NOT_A_BEAT = (OSError, ValueError, KeyError, TypeError, RecursionError)
 
 
@@ -33,6 +34,15 @@ class Prepared:
     id: str
     problem: str | None
     seconds: float
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Prepared":
+        """Raises TypeError or KeyError for anything else."""
+        return cls(
+            id=_a(content["id"], str),
+            problem=_a(content["problem"], str, None),
+            seconds=_a(content["seconds"], float, int),
+        )
 
 
 @dataclass(frozen=True)
@@ -56,21 +66,32 @@ class Beat:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Beat":
-        """Raises TypeError or KeyError for anything but a heartbeat; what a later release adds is
-        passed over."""
-        known = {entry.name: content[entry.name] for entry in fields(cls)}
-        prepared = known["prepared"]
-        known["resident"] = tuple(known["resident"])
-        told = [known[name] for name in ("version", "challenger", "problem")]
-        texts = [*known["resident"], *(text for text in told if text is not None)]
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError("a version is a text")
-        known["prepared"] = None if prepared is None else Prepared(**prepared)
-        return cls(**known)
+        """Raises TypeError, ValueError or KeyError for anything but a heartbeat; what a later
+        release adds is passed over."""
+        prepared = _a(content["prepared"], dict, None)
+        beat = cls(
+            host=_a(content["host"], str),
+            namespace=_a(content["namespace"], str),
+            pid=_a(content["pid"], int),
+            version=_a(content["version"], str, None),
+            generation=_a(content["generation"], int, None),
+            resident=tuple(_a(version, str) for version in _a(content["resident"], list)),
+            prepared=None if prepared is None else Prepared.from_dict(prepared),
+            challenger=_a(content["challenger"], str, None),
+            problem=_a(content["problem"], str, None),
+        )
+        if not 0 < beat.pid <= _LAST_PID:
+            raise ValueError(f"no process has the number {beat.pid}")
+        return beat
 
     @property
     def name(self) -> str:
         return f"{self.host}:{self.pid}"
+
+    @property
+    def process(self) -> tuple[str, str, int]:
+        """Which process it is, among those of all hosts and containers."""
+        return self.host, self.namespace, self.pid
 
     def is_gone(self) -> bool:
         """Whether the process is known to have ended, without waiting for it to expire."""
@@ -88,11 +109,16 @@ class Workers:
 
     def alive(self) -> list[Beat]:
         """The workers that are alive, by name."""
+        return self._heard(lambda age: age < EXPIRES_SECONDS)
+
+    def silent(self) -> list[Beat]:
+        """Whoever expired without having ended, as far as this host can know, by name."""
+        return self._heard(lambda age: age >= EXPIRES_SECONDS)
+
+    def _heard(self, wanted: Callable[[float], bool]) -> list[Beat]:
         now = self._now()
-        return sorted(
-            (b for b, at in _beats(self._state) if now - at < EXPIRES_SECONDS and not b.is_gone()),
-            key=lambda beat: (beat.host, beat.pid),
-        )
+        found = [b for b, at in _beats(self._state) if wanted(now - at) and not b.is_gone()]
+        return sorted(found, key=lambda beat: (beat.host, beat.pid))
 
     def missing(
         self,
@@ -151,6 +177,13 @@ def sweep(state: State, now: float) -> None:
         with suppress(OSError):
             if now - path.stat().st_mtime > _FORGOTTEN_SECONDS:
                 path.unlink()
+
+
+def _a(value: Any, *kinds: type | None) -> Any:
+    """The value, if it is of one of these types; JSON's true is no number."""
+    if not any(value is None if kind is None else type(value) is kind for kind in kinds):
+        raise TypeError(f"{value!r} is not of {kinds}")
+    return value
 
 
 def _beats(state: State) -> list[tuple[Beat, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from registry import manifest, serialization
-from registry.errors import IntegrityError
+from registry.errors import IntegrityError, RegistryError
 from registry.schema import Schema
 from registry.scoring import Scorer, scorer_for
 from registry.validation import InvalidRowsError, RowValidator
@@ -64,6 +64,20 @@ def load(
         raise IntegrityError(f"{folder}: not a version: {error!r}") from error
     _reproduce(loaded, golden, folder)
     return loaded
+
+
+def try_out(folder: Path, version: str, digest: str | None, *, held_out: bool = False) -> None:
+    """Load a version as a worker would, before anybody needs it.
+
+    Raises:
+        IntegrityError: it cannot be loaded, whatever the reason.
+    """
+    try:
+        load(folder, version, digest, max_rows=1, held_out=held_out)
+    except RegistryError:
+        raise
+    except Exception as error:  # a pipeline made of trusted types can raise anything as it scores
+        raise IntegrityError(f"{folder}: cannot score its golden rows: {error!r}") from error
 
 
 def _reproduce(loaded: LoadedVersion, golden: dict[str, Any], folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry import history, manifest, pointer, store
-from registry.errors import UnknownVersionError, UsageError
+from registry.errors import IntegrityError, UnknownVersionError, UsageError
 from registry.pointer import Champion
 from registry.state import State
 
@@ -41,10 +41,11 @@ def promote(
     reason: str,
     verdict: Mapping[str, Any] | None = None,
     expected: int | None = None,
+    judged: str | None = None,
     dry_run: bool = False,
 ) -> Move:
-    """Make a registered version the champion; `verdict` is what allows it, and `expected` the
-    generation that it was given for.
+    """Make a registered version the champion; `verdict` is what allows it, `expected` the
+    generation that it was given for, and `judged` the digest.
 
     Raises:
         UnknownVersionError, IntegrityError, MovedError: the pointer is not touched then.
@@ -53,6 +54,8 @@ def promote(
     with nullcontext() if dry_run else pointer.lock(state):
         events = pointer.events(state)
         digest = verified(stored, events)
+        if judged not in (None, digest):
+            raise IntegrityError(f"{stored.folder} was replaced meanwhile; nothing was changed")
         if dry_run:
             return _planned("promote", stored, events)
         return _commit(state, "promote", stored, digest, reason, verdict, expected)

@@ -1,20 +1,34 @@
 """The two waits around a commit: every worker has loaded the version before it, and every worker
 serves it after it. Standard library only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 from registry import pointer, store
 from registry.errors import IntegrityError, RegistryError, UnconfirmedError
-from registry.heartbeat import Workers
+from registry.heartbeat import EXPIRES_SECONDS, Beat, Workers
 from registry.moves import Move
 from registry.pointer import Champion
-from registry.state import State
+from registry.state import State, exclusive
 
 PREPARE_SECONDS = 60.0
 CONFIRM_SECONDS = 10.0
+_TURN_SECONDS = 10.0
 _PREPARE_POLL_SECONDS = 0.02
+
+
+@contextmanager
+def turn(state: State, *, seconds: float = _TURN_SECONDS) -> Iterator[None]:
+    """One promote at a time, from its first to its last step; what an earlier one asked of the
+    workers nobody waits for any more. A rollback does not need it.
+
+    Raises:
+        MovedError: another one is at work for longer than that.
+    """
+    busy = "another promote is at work; look at `python -m registry history` and try again"
+    with exclusive(state.registry / ".promote.lock", busy=busy, seconds=seconds):
+        yield
 
 
 @contextmanager
@@ -28,11 +42,11 @@ def prepared(
         IntegrityError: a worker cannot load it, or did not say in time; nothing serves it.
         MovedError: somebody moved the champion meanwhile.
     """
-    if not workers.alive():
+    if not (alive := workers.alive()):
         yield
         return
     try:
-        _prepare(state, stored, before, workers)
+        _prepare(state, stored, before, workers, alive)
         yield
     except BaseException:
         # Once the champion has moved, whoever moved it has withdrawn this already.
@@ -41,11 +55,12 @@ def prepared(
         raise
 
 
-def confirmed(state: State, move: Move, workers: Workers) -> int:
-    """Wait until all workers serve what was moved to; how many they are.
+def confirmed(state: State, move: Move, workers: Workers, known: Sequence[Beat]) -> int:
+    """Wait until all workers serve what was moved to; how many they are. Those `known` before it
+    are waited for until they expire.
 
     Raises:
-        UnconfirmedError: one does not.
+        UnconfirmedError: one does not, or hangs and will when it goes on.
     """
 
     def serves(generation: int | None, version: str | None) -> bool:
@@ -57,40 +72,56 @@ def confirmed(state: State, move: Move, workers: Workers) -> int:
 
     missing = workers.missing(lambda beat: serves(beat.generation, beat.version), CONFIRM_SECONDS)
     alive = len(workers.alive())
-    if missing:
-        words = "; ".join(f"{beat.name}: {beat.problem or 'no word'}" for beat in missing)
+    silent = [beat for beat in _silent(workers, known) if not serves(beat.generation, beat.version)]
+    if missing or silent:
+        words = [f"{beat.name}: {beat.problem or 'no word'}" for beat in missing]
+        words += [f"{beat.name}: no sign of life for {EXPIRES_SECONDS:g} s" for beat in silent]
         raise UnconfirmedError(
-            f"{move.after} is the champion (generation {move.generation}), but {len(missing)} of "
-            f"{alive} workers do not serve it after {CONFIRM_SECONDS:g} s: {words}"
+            f"{move.after} is the champion (generation {move.generation}), but {len(words)} of "
+            f"{alive + len(silent)} workers do not serve it: {'; '.join(words)}"
         )
     return alive
 
 
 @contextmanager
-def told_when_done(state: State) -> Iterator[None]:
+def told_when_done(state: State, *, action: str, reason: str) -> Iterator[None]:
     """Whoever stops a move after its commit is told that it is done, and not to repeat it.
 
     Raises:
         UnconfirmedError: it was stopped after the commit.
     """
-    before = pointer.last(state)
+    before = len(pointer.events(state))
     try:
         yield
     except KeyboardInterrupt:
-        champion = pointer.last(state)
-        if champion is None or (before is not None and champion.generation == before.generation):
+        # Somebody else may have moved the champion while this one waited for its turn.
+        own = {"action": action, "by": pointer.who(), "reason": pointer.storable(reason)}
+        done = [event for event in pointer.events(state)[before:] if own.items() <= event.items()]
+        if not done:
             raise
         raise UnconfirmedError(
-            f"{champion.version} is the champion (generation {champion.generation}); stopped "
+            f"{done[-1]['to']} is the champion (generation {done[-1]['generation']}); stopped "
             "before every worker was heard of"
         ) from None
 
 
-def _prepare(state: State, stored: store.Stored, before: Champion, workers: Workers) -> None:
+def _silent(workers: Workers, known: Sequence[Beat]) -> list[Beat]:
+    """Who was alive and has expired meanwhile, without having ended."""
+    processes = {beat.process for beat in known}
+    return [beat for beat in workers.silent() if beat.process in processes]
+
+
+def _prepare(
+    state: State,
+    stored: store.Stored,
+    before: Champion,
+    workers: Workers,
+    alive: Sequence[Beat],
+) -> None:
     asked = {"id": uuid4().hex, "model": stored.model, "version": str(stored.version)}
     with pointer.lock(state):
         pointer.announce(state, {**asked, "digest": stored.digest}, expected=before.generation)
-    silent = workers.missing(
+    missing = workers.missing(
         lambda beat: beat.prepared is not None and beat.prepared.id == asked["id"],
         PREPARE_SECONDS,
         over=lambda: not _stands(state, before.generation),
@@ -104,7 +135,11 @@ def _prepare(state: State, stored: store.Stored, before: Champion, workers: Work
         for name, answer in answers
         if answer is not None and answer.id == asked["id"] and answer.problem is not None
     ]
-    problems += [f"{beat.name}: no word in {PREPARE_SECONDS:g} s" for beat in silent]
+    problems += [f"{beat.name}: no word in {PREPARE_SECONDS:g} s" for beat in missing]
+    problems += [
+        f"{beat.name}: no sign of life for {EXPIRES_SECONDS:g} s"
+        for beat in _silent(workers, alive)
+    ]
     if problems:
         raise IntegrityError(
             f"{asked['version']} cannot serve, and nothing was changed: {'; '.join(problems)}"

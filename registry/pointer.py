@@ -133,7 +133,7 @@ def move(
         "from": last["to"] if last else None,
         "to": version,
         "by": who(),
-        "reason": _storable(reason),
+        "reason": storable(reason),
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "verdict": dict(verdict or {}),
         "prev_sha256": history.line_sha256(last),
@@ -159,19 +159,32 @@ def announce(state: State, prepare: Mapping[str, str] | None, *, expected: int) 
     _write(state, history.entry(champion.raw), prepare=prepare)
 
 
+def withdraw(state: State) -> None:
+    """Ask for nothing any more; whoever asked has ended. The caller holds the lock.
+
+    Raises:
+        IntegrityError: the pointer is damaged.
+    """
+    champion = read(state)
+    if champion is not None and champion.raw.get("prepare") is not None:
+        _write(state, history.entry(champion.raw), prepare=None)
+
+
 def restore(state: State) -> Champion | None:
-    """Write a pointer that is gone or damaged anew, as the history's last move made it; None where
-    it stands or nothing was ever promoted. The caller holds the lock."""
-    known = [] if is_sound(state) else history.read(state)
-    return _write(state, known[-1], prepare=None) if known else None
+    """Write a pointer that is gone, damaged or older than the history anew, as the history's last
+    move made it; None where it stands or nothing was ever promoted. The caller holds the lock."""
+    known = history.read(state)
+    return None if not known or _is_sound(state, known) else _write(state, known[-1], prepare=None)
 
 
-def is_sound(state: State) -> bool:
-    """Whether the pointer stands and can be read."""
+def _is_sound(state: State, known: Sequence[history.Event]) -> bool:
+    """Whether the pointer stands, can be read, and is not one from before the last known move: a
+    copy that was put back."""
     try:
-        return read(state) is not None
+        champion = read(state)
     except IntegrityError:
         return False
+    return champion is not None and champion.generation >= known[-1]["generation"]
 
 
 def last(state: State) -> Champion | None:
@@ -226,7 +239,7 @@ def moved(champion: Champion) -> MovedError:
 def who() -> str:
     """Who runs this command."""
     try:
-        return _storable(getpass.getuser())
+        return storable(getpass.getuser())
     except (KeyError, OSError):  # a container's user without a name
         return f"uid {os.getuid()}"
 
@@ -253,6 +266,7 @@ def _refuse_moved(last: history.Event | None, expected: int | None) -> None:
         raise moved(_of_line(last, prepare=None))
 
 
-def _storable(text: str) -> str:
-    """Bytes of a command line that are no UTF-8 arrive as lone surrogates, which no file takes."""
+def storable(text: str) -> str:
+    """The text as the event holds it: bytes of a command line that are no UTF-8 arrive as lone
+    surrogates, which no file takes."""
     return text.encode(errors="replace").decode()

@@ -7,32 +7,30 @@ library only, but for the guardrails, which a promote imports when it gets to th
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from registry import challenger, moves, pointer, store
 from registry.errors import GuardrailError, UsageError
-from registry.heartbeat import Workers
+from registry.heartbeat import Beat, Workers
 from registry.moves import Move
-from registry.phases import confirmed, prepared, told_when_done
+from registry.phases import confirmed, prepared, told_when_done, turn
 from registry.pointer import Champion
-from registry.state import State, exclusive
+from registry.state import State
 from registry.verdict import Check, points
 
 Judge = Callable[[Champion | None, store.Stored], Mapping[str, Any]]
 """What says of a challenger whether it may replace the champion, and raises GuardrailError where it
 may not."""
 
-_TURN_SECONDS = 10.0
-
 
 @dataclass(frozen=True)
 class Swap:
     """A move and how the workers that are alive took it: `seconds` from before the commit until the
-    last of them served it, 0 where nothing was moved. `resident` of them have it in memory."""
+    last of them served it, 0 where nothing was moved. `resident` of them had it in memory
+    before."""
 
     move: Move
     workers: int
@@ -106,13 +104,14 @@ def promote(
     if judge is None and not reason.strip():
         raise UsageError("--force skips the guardrails: say why with --reason")
     stored = store.find(state, version, model)
-    moves.verified(stored, pointer.events(state))
-    workers = Workers(state)
+    digest = moves.verified(stored, pointer.events(state))
     if dry_run:
-        return _judged(state, stored, reason, judge, workers, dry_run=True)
-    busy = "another promote is at work; look at `python -m registry history` and try again"
-    with exclusive(state.registry / ".promote.lock", busy=busy, seconds=_TURN_SECONDS):
-        return _judged(state, stored, reason, judge, workers, dry_run=False)
+        return _planned(state, stored, reason, judge)
+    with turn(state):
+        with pointer.lock(state):  # the workers hear what is asked through a pointer that stands
+            pointer.restore(state)
+            pointer.withdraw(state)
+        return _promoted(state, stored, digest, reason, judge)
 
 
 def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = False) -> Swap:
@@ -123,10 +122,13 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         UnconfirmedError: it was moved, and a worker does not serve it.
     """
     workers = Workers(state)
+    alive = workers.alive()
     began = time.monotonic()
-    with told_when_done(state):
+    with told_when_done(state, action="rollback", reason=reason):
         move = moves.rollback(state, version=version, reason=reason, dry_run=dry_run)
-        return _settled(state, move, workers, began)
+        if dry_run:
+            return Swap(move, len(alive), _resident(move, alive), 0.0)
+        return _settled(state, move, workers, alive, began)
 
 
 def reasons(swap: Swap) -> list[str]:
@@ -134,44 +136,76 @@ def reasons(swap: Swap) -> list[str]:
     return [] if swap.verdict is None else _findings(swap.verdict, {"pass", "fail", "undecided"})
 
 
-def _judged(
-    state: State,
-    stored: store.Stored,
-    reason: str,
-    judge: Judge | None,
-    workers: Workers,
-    *,
-    dry_run: bool,
-) -> Swap:
+def _planned(state: State, stored: store.Stored, reason: str, judge: Judge | None) -> Swap:
+    """What a promote would do."""
+    before, alive = pointer.last(state), Workers(state).alive()
     version = str(stored.version)
-    before = pointer.last(state)
-    sound = before is not None and pointer.is_sound(state)
-    if before is not None and sound and _is(before, stored):
-        move = Move("promote", stored.model, version, version, before.generation, before)
-        return replace(_settled(state, move, workers, time.monotonic()), already=True)
-    verdict = judge(before, stored) if judge is not None else {"status": "skipped", "forced": True}
-    commit = partial(
-        moves.promote, state, model=stored.model, version=version, reason=reason, verdict=verdict
-    )
-    if dry_run:
-        return replace(_settled(state, commit(dry_run=True), workers, 0), verdict=verdict)
-    ready = prepared(state, stored, before, workers) if before and sound else nullcontext()
-    with told_when_done(state):
-        with ready:
+    if before is not None and _is(before, stored):
+        move = Move("promote", before.model, version, version, before.generation, None)
+        return Swap(move, len(alive), _resident(move, alive), 0.0, already=True)
+    verdict = _verdict(judge, before, stored)
+    move = moves.promote(state, model=stored.model, version=version, reason=reason, dry_run=True)
+    return Swap(move, len(alive), _resident(move, alive), 0.0, verdict)
+
+
+def _promoted(
+    state: State, stored: store.Stored, digest: str, reason: str, judge: Judge | None
+) -> Swap:
+    workers, version = Workers(state), str(stored.version)
+    before = pointer.read(state)
+    if before is not None and _is(before, stored):
+        move = Move("promote", before.model, version, version, before.generation, before)
+        settled = _settled(state, move, workers, workers.alive(), time.monotonic())
+        return replace(settled, already=True)
+    verdict = _verdict(judge, before, stored)
+    with told_when_done(state, action="promote", reason=reason):
+        with _ready(state, stored, digest, before, workers):
+            alive = workers.alive()
             began = time.monotonic()
-            move = commit(expected=before.generation if before is not None else 0)
-        return replace(_settled(state, move, workers, began), verdict=verdict)
+            move = moves.promote(
+                state,
+                model=stored.model,
+                version=version,
+                reason=reason,
+                verdict=verdict,
+                expected=before.generation if before is not None else 0,
+                judged=digest,
+            )
+        return replace(_settled(state, move, workers, alive, began), verdict=verdict)
 
 
-def _settled(state: State, move: Move, workers: Workers, began: float) -> Swap:
-    """Wait until all workers serve what was moved to; a champion then needs no shadow."""
-    if move.champion is None:
-        alive = workers.alive()
-        return Swap(move, len(alive), sum(move.after in beat.resident for beat in alive), 0.0)
-    served = confirmed(state, move, workers)
+def _ready(
+    state: State, stored: store.Stored, digest: str, before: Champion | None, workers: Workers
+) -> AbstractContextManager[None]:
+    """Where there is no pointer yet by which workers could be asked, this process tries."""
+    if before is not None:
+        return prepared(state, stored, before, workers)
+    if workers.alive():
+        from registry.loaded import try_out  # scikit-learn: seconds
+
+        try_out(stored.folder, str(stored.version), digest)
+    return nullcontext()
+
+
+def _verdict(
+    judge: Judge | None, champion: Champion | None, stored: store.Stored
+) -> Mapping[str, Any]:
+    return {"status": "skipped", "forced": True} if judge is None else judge(champion, stored)
+
+
+def _settled(
+    state: State, move: Move, workers: Workers, alive: Sequence[Beat], began: float
+) -> Swap:
+    """Wait until all workers, of which these were alive before, serve what was moved to; a
+    champion then needs no shadow."""
+    served = confirmed(state, move, workers, alive)
     seconds = time.monotonic() - began
     challenger.take_over(state, move.model, move.after)
-    return Swap(move, served, served, seconds)
+    return Swap(move, served, _resident(move, alive), seconds)
+
+
+def _resident(move: Move, alive: Sequence[Beat]) -> int:
+    return sum(move.after in beat.resident for beat in alive)
 
 
 def _findings(verdict: Mapping[str, Any], statuses: Collection[str]) -> list[str]:

@@ -1,10 +1,12 @@
 """`verify`: every manifest, the pointer and the history's chain; repairs what can be derived: the
-history from the pointer, a pointer that is gone or damaged from the history."""
+history from the pointer, a pointer that is gone, damaged or older from the history."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from registry import history, manifest, pointer, store
-from registry.errors import IntegrityError, RegistryError
+from registry.errors import IntegrityError, MovedError, RegistryError
+from registry.phases import turn
 from registry.state import State
 
 
@@ -24,7 +26,7 @@ class Finding:
 
 def verify(state: State, model: str | None) -> list[Finding]:
     """Check everything. The history is repaired where the pointer is ahead of it, and the pointer
-    where it is lost and the history's chain holds."""
+    where it is lost or behind and the history's chain holds."""
     digests = history.digests(pointer.events(state))
     findings = [
         _version(state, stored, digests.get((name, str(stored.version))))
@@ -37,8 +39,10 @@ def verify(state: State, model: str | None) -> list[Finding]:
             written = pointer.restore(state)
         events = pointer.repair(state)
         if written is not None:
-            words = f"{state.champion} was lost: written anew from the history"
+            words = f"{state.champion} was lost or older: written anew from the history"
             findings.append(Finding(words, None))
+        with suppress(MovedError, IntegrityError), turn(state, seconds=0):
+            pointer.withdraw(state)  # of a promote that was killed
         findings += [_history(state, events), _pointer(state)]
     return findings
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry import heartbeat, pointer
 from registry.background import Background
-from registry.errors import RegistryError
+from registry.errors import IntegrityError, RegistryError
 from registry.residents import Key, Residents
 from registry.state import State
 
@@ -118,8 +118,8 @@ class Worker:
         before, began = self.serving, time.monotonic()
         champion = None
         try:
-            champion = pointer.read(self._state)
-            self._follow(champion)
+            champion, lost = self._champion()
+            self._follow(champion, lost)
         except (RegistryError, OSError) as error:
             self._fail(str(error))
         except Exception as error:  # the version that serves must go on whatever a new one does
@@ -191,22 +191,48 @@ class Worker:
                 found += (facts.st_mtime_ns, facts.st_ino, facts.st_size)
         return found
 
-    def _follow(self, champion: pointer.Champion | None) -> None:
-        if champion is None:
-            self._serve_without_pointer()
-        else:
+    def _champion(self) -> tuple[pointer.Champion | None, str | None]:
+        """The champion; where not the pointer but only the history tells who it was, also why.
+
+        Raises:
+            IntegrityError: the pointer is damaged, and nothing else tells.
+        """
+        problem: str | IntegrityError = f"{self._state.champion} is gone"
+        try:
+            champion = pointer.read(self._state)
+        except IntegrityError as error:
+            champion, problem = None, error
+        if champion is not None:
+            return champion, None
+        last = pointer.last(self._state)
+        if last is None and not self._follows:
+            if isinstance(problem, IntegrityError):
+                raise problem
+            return None, None
+        return last, str(problem)
+
+    def _follow(self, champion: pointer.Champion | None, lost: str | None) -> None:
+        if champion is None and not self._follows:
+            self._serve_baked()
+            return
+        if champion is not None and not (lost and self._follows):
             loaded = self._residents.serve(Key.of(champion))
             self._serve(Serving(loaded, champion.generation, champion.event))
+        if lost is not None and self.serving is not None:
+            self._fail(f"{lost}; {self.serving.loaded.version} goes on")
 
-    def _serve_without_pointer(self) -> None:
-        if self.serving is not None and self.serving.generation > 0:
-            self._fail(f"{self._state.champion} is gone; the version in memory goes on")
-        elif self._baked is not None:
-            if self.serving is None:
-                self._serve(Serving(self._load_baked(self._baked), 0, {}))
-            self.problem = None
-        else:
+    @property
+    def _follows(self) -> bool:
+        """Whether what serves is a champion, and not a Bento's own model."""
+        return self.serving is not None and self.serving.generation > 0
+
+    def _serve_baked(self) -> None:
+        if self._baked is None:
             self._fail("no champion yet; run `python -m registry promote --version vX.Y.Z`")
+            return
+        if self.serving is None:
+            self._serve(Serving(self._load_baked(self._baked), 0, {}))
+        self.problem = None
 
     def _load_baked(self, baked: Baked) -> "LoadedVersion":
         from registry.loaded import load

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -58,11 +58,61 @@ def test_a_process_of_this_host_that_ended_is_dead_at_once(state: State, own: Be
     assert len(Workers(state).alive()) == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"host": 3}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b'{"host": 3}', b"\xff", b"[" * 99_999]
+)
 def test_what_is_no_heartbeat_is_passed_over(state: State, own: Beat, content: bytes) -> None:
     heartbeat.write(state, own)
     (state.workers / "other.json").write_bytes(content)
     assert Workers(state).alive() == [own]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("host", 3),
+        ("namespace", None),
+        ("pid", "7"),
+        ("pid", True),
+        ("pid", -1),
+        ("pid", 10**400),
+        ("version", ["v1.0.0"]),
+        ("generation", "7"),
+        ("generation", 1.5),
+        ("resident", "v1.0.0"),
+        ("resident", [1]),
+        ("prepared", "a1"),
+        ("prepared", {"id": "a1"}),
+        ("prepared", {"id": "a1", "problem": 3, "seconds": 0.1}),
+        ("prepared", {"id": "a1", "problem": None, "seconds": "0.1"}),
+        ("challenger", 1),
+        ("problem", {}),
+    ],
+)
+def test_a_beat_with_one_wrong_type_is_none_and_no_command_stumbles(
+    state: State, own: Beat, name: str, value: object
+) -> None:
+    heartbeat.write(state, own)
+    wrong = asdict(replace(own, pid=1, prepared=Prepared("a1", None, 0.1))) | {name: value}
+    (state.workers / "other.json").write_text(json.dumps(wrong))
+    assert Workers(state).alive() == [own]
+
+
+def test_a_beat_of_a_later_release_is_read(state: State, own: Beat) -> None:
+    state.workers.mkdir(parents=True)
+    (state.workers / "one.json").write_text(json.dumps(asdict(own) | {"mood": "good"}))
+    assert Workers(state).alive() == [own]
+
+
+def test_who_fell_silent_and_has_not_ended_is_known(state: State, own: Beat) -> None:
+    aged(state, own, 3.5)
+    assert Workers(state).silent() == [own]
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    aged(state, replace(own, pid=ended.pid), 3.5)
+    assert Workers(state).silent() == [own]
+    heartbeat.write(state, own)
+    assert Workers(state).silent() == []
 
 
 def test_the_file_systems_clock_counts_and_not_the_hosts(

@@ -171,7 +171,52 @@ def test_a_silent_worker_stops_a_promote_and_not_a_rollback(
     with pytest.raises(IntegrityError, match="other-host:7: no word"):
         force(state, "v1.2.0")
     assert pointer.required(state).prepare is None
-    assert promotion.rollback(state, version=None, reason="x").move.after == "v1.0.0"
+    with pytest.raises(UnconfirmedError, match="other-host:7: no sign of life for 3 s"):
+        promotion.rollback(state, version=None, reason="x")
+    assert pointer.required(state).version == "v1.0.0"
+
+
+def test_a_worker_that_expires_while_a_promote_waits_for_it_stops_it(state: State) -> None:
+    other = heartbeat.Beat("other-host", "pid:[1]", 7, version="v1.0.0", generation=1)
+    heartbeat.write(state, other)
+    with pytest.raises(IntegrityError, match="other-host:7: no sign of life for 3 s"):
+        force(state, "v1.1.0")
+    assert pointer.required(state).version == "v1.0.0"
+    assert pointer.required(state).prepare is None
+    assert force(state, "v1.1.0").workers == 0  # it was silent before: nobody waits for it
+
+
+def test_what_was_in_memory_before_the_move_is_told(state: State, worker: Worker) -> None:
+    moves.promote(state, model=None, version="v1.2.0", reason="")
+    moves.promote(state, model=None, version="v1.1.0", reason="")
+    wait_for(lambda: serves(worker) == ("v1.1.0", 3), 5)
+    wait_for(lambda: "v1.0.0" not in heartbeat.Workers(state).alive()[0].resident, 5)
+    cold = promotion.rollback(state, version="v1.0.0", reason="x")
+    assert (cold.workers, cold.resident) == (1, 0)
+    assert force(state, "v1.2.0").resident == 1  # it was asked for first
+
+
+def test_a_version_that_is_replaced_while_it_is_judged_is_not_promoted(state: State) -> None:
+    def judge(champion: Champion | None, challenger: store.Stored) -> Mapping[str, Any]:
+        (challenger.folder / "model_card.md").write_text("another version altogether")
+        manifest.write(challenger.folder)
+        return {"status": "pass"}
+
+    with pytest.raises(IntegrityError, match="replaced meanwhile"):
+        promotion.promote(state, model=None, version="v1.1.0", reason="", judge=judge)
+    assert pointer.required(state).version == "v1.0.0"
+
+
+def test_a_dry_run_for_the_champion_looks_and_changes_nothing(state: State, worker: Worker) -> None:
+    shadowing.begin(state, model=None, version="v1.1.0", dry_run=False)
+    moves.promote(state, model=None, version="v1.1.0", reason="")
+    before = state.challenger.read_bytes()
+    swap = promotion.promote(
+        state, model=None, version="v1.1.0", reason="x", judge=None, dry_run=True
+    )
+    assert swap.already
+    assert not swap.to_dict()["done"]
+    assert state.challenger.read_bytes() == before
 
 
 def test_a_challenger_is_loaded_and_let_go(state: State, worker: Worker) -> None:
@@ -226,6 +271,21 @@ def test_who_stops_a_move_after_its_commit_is_told_that_it_is_done(
 
     monkeypatch.setattr(heartbeat.Workers, "missing", stopped)
     with pytest.raises(UnconfirmedError, match=r"v1\.0\.0 is the champion \(generation 3\)"):
+        promotion.rollback(state, version=None, reason="5xx alto")
+
+
+def test_who_stops_before_their_turn_is_not_told_of_somebody_elses_move(
+    state: State, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    force(state, "v1.1.0")
+
+    def stopped(*_: object, **__: object) -> moves.Move:
+        promoted(state, version="v1.2.0", model=None, reason="a colleague's")
+        raise KeyboardInterrupt
+
+    promoted = moves.promote
+    monkeypatch.setattr(moves, "rollback", stopped)
+    with pytest.raises(KeyboardInterrupt):
         promotion.rollback(state, version=None, reason="5xx alto")
 
 
