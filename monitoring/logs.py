@@ -33,20 +33,17 @@ def configure() -> None:
             handler.setFormatter(formatter)
 
 
-def failure(what: str, error: BaseException, request_id: str) -> None:
-    """Count an exception and log it by its type and place: its message may repeat a value about a
-    person."""
+def failure(what: str, error: BaseException, *request_ids: str) -> None:
+    """Count an exception and log it, a line for each request that it failed, by its type and place:
+    its message may repeat a value about a person."""
     metrics.count_error(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    LOGGER.error(
-        "%s: %s",
-        what,
-        type(error).__name__,
-        extra={
-            _OF_REQUEST: request_id,
-            "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-        },
-    )
+    frames = [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    for request_id in request_ids:
+        extra = {_OF_REQUEST: request_id, "frames": frames}
+        LOGGER.error("%s: %s", what, type(error).__name__, extra=extra)
 
 
 # What logging and BentoML's own filter put on every record and nobody reads.

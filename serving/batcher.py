@@ -44,7 +44,7 @@ class Batcher:
             try:
                 await loop.run_in_executor(self._thread, self._predict, exchanges)
             except Exception as error:  # each of these requests must be answered all the same
-                failure("batch failed", error, exchanges[0].request_id)
+                failure("batch failed", error, *(one.request_id for one in exchanges))
                 for exchange in exchanges:
                     exchange.refusal = Refusal.of(500)
             for _, done in batch:

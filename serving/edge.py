@@ -87,6 +87,8 @@ class Edge:
         try:
             async with asyncio.timeout(self._settings.timeout_seconds):
                 body = await self._body(headers, receive)
+                if body is None:
+                    return  # nobody is there to be answered
                 refusal = body if isinstance(body, Refusal) else self._admit(body, answer.exchange)
                 if refusal is not None:
                     await answer.refuse(refusal)
@@ -107,8 +109,9 @@ class Edge:
             return Refusal.of(429)
         return self._validate(body, exchange)
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Refusal:
-        """The whole body, counted as it comes: a chunked upload has no length to trust."""
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Refusal | None:
+        """The whole body, counted as it comes: a chunked upload has no length to trust; None where
+        the client went away meanwhile."""
         media_type = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if media_type != b"application/json":
             return Refusal.of(415)
@@ -123,7 +126,7 @@ class Edge:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return Refusal.of(400, "the client went away")
+                return None
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > self._settings.max_body_bytes:

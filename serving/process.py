@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bentoml._internal.container import BentoMLContainer
 
+from registry.configuration import FILE_VARIABLE
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -26,9 +28,12 @@ def share_cores(workers: int | str) -> None:
 
 
 def fix_home(home: Path) -> None:
-    """Let the workers, which run in another folder, see the same BENTOML_HOME as the parent."""
+    """Let the workers, which run in another folder, see the same BENTOML_HOME and the same
+    configuration as the parent."""
     if "BENTOML_HOME" in os.environ:
         os.environ["BENTOML_HOME"] = str(home)
+    if configuration := os.environ.get(FILE_VARIABLE):
+        os.environ[FILE_VARIABLE] = str(Path(configuration).absolute())
 
 
 def keep_metrics_apart() -> None:

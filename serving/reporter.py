@@ -1,6 +1,7 @@
 """Keeps the background reports fresh: runs `python -m monitoring.refresh` from time to time, in a
 process of its own, so that no request waits for it."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ _FINE = (0, MovedError.exit_code)
 """Made, or somebody else is making them."""
 _STOPPED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL, 130)
 """With the service, or by a person."""
+_DENIED = 8
+"""This user may read the state and not write reports: no failure, others may make them."""
 _OWN_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -82,16 +85,24 @@ class Reporter:
             self._tell(str(error))
             return
         said = _end_of(process, self._stopped)
-        if process.returncode not in _STOPPED:
+        if process.returncode == _DENIED:
+            self._say(logging.WARNING, f"none are made here: {said}")
+        elif process.returncode not in _STOPPED:
             fine = process.returncode in _FINE
             self._tell(None if fine else said or f"exit {process.returncode}")
 
     def _tell(self, problem: str | None) -> None:
-        if problem is not None:
-            metrics.REFRESH_FAILURES.inc()
-            if problem != self._told:
-                LOGGER.error("background reports: %s", problem)
-        self._told = problem
+        if problem is None:
+            self._told = None
+            return
+        metrics.REFRESH_FAILURES.inc()
+        self._say(logging.ERROR, problem)
+
+    def _say(self, level: int, words: str) -> None:
+        """Once, until it is over or something else."""
+        if words != self._told:
+            LOGGER.log(level, "background reports: %s", words)
+        self._told = words
 
 
 def _end_of(process: "subprocess.Popen[str]", stopped: threading.Event) -> str:

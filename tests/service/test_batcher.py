@@ -1,19 +1,21 @@
 """Batches: whole requests, at most the limit, in order, and a failure that stays with its own."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
+from prometheus_client import REGISTRY
 
 from registry.validation import ValidRow
 from serving.batcher import Batcher
 from serving.exchange import Exchange
 
 
-def request(rows: int) -> Exchange:
-    return Exchange("r", rows=[ValidRow((float(n),), None) for n in range(rows)])
+def request(rows: int, name: str = "r") -> Exchange:
+    return Exchange(name, rows=[ValidRow((float(n),), None) for n in range(rows)])
 
 
 class Recorder:
@@ -82,6 +84,32 @@ def test_a_request_that_nobody_waits_for_any_more_is_not_scored() -> None:
 
     asyncio.run(scenario())
     assert recorder.batches == [[1], [3]]
+
+
+def test_each_request_of_a_batch_that_raises_has_a_line_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def predict(batch: Sequence[Any]) -> None:
+        assert go.wait(10)
+        raise OSError("no")
+
+    async def scenario() -> None:
+        batcher = Batcher(predict, max_rows=10)
+        tasks = [
+            asyncio.create_task(batcher.submit(request(1, name))) for name in ("first", "a", "b")
+        ]
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(*tasks)
+
+    go = threading.Event()
+    logging.getLogger("bentoml").propagate = True  # whatever a test before did to it
+    before = REGISTRY.get_sample_value("datathon_errors_total", {"type": "OSError"}) or 0.0
+    asyncio.run(scenario())
+    told = [(one.levelname, one.__dict__["failed_request"]) for one in caplog.records]
+    assert sorted(told) == [("ERROR", "a"), ("ERROR", "b"), ("ERROR", "first")]
+    after = REGISTRY.get_sample_value("datathon_errors_total", {"type": "OSError"})
+    assert after == before + 1  # exceptions, not requests
 
 
 def test_a_batch_that_raises_fails_its_own_requests_and_the_next_goes_on() -> None:
