@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
 
+from monitoring.routes import PROBES
 from registry.schema import ENTITY_FIELD, PERIOD_FIELD
 from registry.validation import Problem
 
@@ -52,6 +53,9 @@ WORKER_RESTARTS = Counter(
 REFRESH_FAILURES = Counter(
     "datathon_refresh_failures", "Background reports that could not be made or kept"
 )
+ACCESS_LOG_DROPPED = Counter(
+    "datathon_access_log_dropped", "Lines of the access log that nobody took in time"
+)
 
 
 def _of_worker(name: str, meaning: str) -> Gauge:
@@ -65,9 +69,6 @@ WORKER_GENERATION = _of_worker(
 WORKER_SERVING = _of_worker("worker_serving", "1 where this worker has a version to serve")
 WORKER_DEGRADED = _of_worker("worker_degraded", "1 where /health of this worker is not ok")
 WORKER_MEMORY = _of_worker("worker_memory_bytes", "Resident memory of this worker")
-WORKER_BEAT = _of_worker(
-    "worker_beat_timestamp_seconds", "Set every second; old where the worker is stuck or gone"
-)
 MODEL_TRAINED = Gauge(
     "datathon_model_trained_timestamp_seconds",
     "When the version that serves was trained",
@@ -78,7 +79,7 @@ for _status in ("200", "400", "500", "503", "504"):
     REQUESTS.labels("/predict", _status)  # from 0 on: a rate does not see what a series begins with
 _TENTHS = [SCORES.labels(f"{tenth / 10:.1f}") for tenth in range(10)]
 _BESIDE = (ENTITY_FIELD, PERIOD_FIELD)
-ROUTES = ("/predict", "/health", "/metadata", "/metrics", "/livez", "/readyz")
+ROUTES = ("/predict", "/metadata", *PROBES)
 _KNOWN = frozenset({"/", *ROUTES})
 _MOST_TYPES = 20
 _types: set[str] = set()

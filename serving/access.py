@@ -8,9 +8,10 @@ from typing import Any
 
 import orjson
 
+from monitoring import metrics
+from monitoring.routes import PROBES
 from serving.exchange import Exchange
 
-_PROBES = frozenset({"/health", "/livez", "/readyz", "/metrics"})
 _UNTOLD = range(502, 600)
 """No other line says these; an unexpected error, 500, has an ERROR line of its own."""
 _STDOUT = 1
@@ -44,8 +45,10 @@ class AccessLog:
         self, exchange: Exchange, method: str, route: str, status: int, seconds: float
     ) -> None:
         """Add a line; a probe that succeeded has none."""
-        if not self._enabled or (route in _PROBES and status < 400):
+        if not self._enabled or (route in PROBES and status < 400):
             return
+        if len(self._lines) == _MOST_LINES:
+            metrics.ACCESS_LOG_DROPPED.inc()
         version = exchange.version
         self._lines.append(
             {
@@ -85,4 +88,5 @@ def _put(content: bytes) -> None:
         while content:
             content = content[os.write(_STDOUT, content) :]
     except OSError:
-        return  # stdout is closed, or its disk full: there is nowhere to say so
+        # Stdout is closed, or its disk full: there is nowhere else to say so.
+        metrics.ACCESS_LOG_DROPPED.inc(content.count(b"\n"))
