@@ -17,6 +17,7 @@ from registry.errors import RegistryError
 from registry.heartbeat import Beat, Workers
 from registry.pointer import Champion
 from registry.state import State
+from serving import beats
 
 
 class Scrape:
@@ -66,6 +67,7 @@ class _Moment(Collector):
         if champion is not None:
             yield from _said(champion)
         yield from self._alive(champion)
+        yield _ages()
         yield from self._disk()
 
     def _alive(self, champion: Champion | None) -> Iterator[GaugeMetricFamily]:
@@ -98,6 +100,17 @@ class _Moment(Collector):
             yield GaugeMetricFamily(
                 f"datathon_log_disk_{name}_bytes", meaning, blocks * disk.f_frsize
             )
+
+
+def _ages() -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "datathon_worker_beat_age_seconds",
+        "Seconds since a worker's last sign of life, of which it gives one a second",
+        labels=["worker"],
+    )
+    for worker, age in beats.ages().items():
+        family.add_metric([worker], age)
+    return family
 
 
 def _said(champion: Champion) -> Iterator[GaugeMetricFamily]:

@@ -11,6 +11,7 @@ from typing import Any
 from monitoring import metrics
 from monitoring.log.writing import InferenceLog
 from registry.worker import Worker
+from serving import beats
 from serving.endpoints import health_of
 
 _PERIOD_SECONDS = 1.0
@@ -22,12 +23,12 @@ class Vitals:
 
     def __init__(self) -> None:
         self.number = 0
-        self._seen = time.time()
+        self._seen = time.monotonic()
 
     async def stamp(self) -> None:
         """Runs on the event loop for as long as that does: who answers no more beats no more."""
         while True:
-            self._seen = time.time()
+            self._seen = time.monotonic()
             await asyncio.sleep(_PERIOD_SECONDS)
 
     def show(self, worker: Worker, log: InferenceLog) -> None:
@@ -38,7 +39,7 @@ class Vitals:
         metrics.WORKER_SERVING.labels(name).set(serving is not None)
         metrics.WORKER_DEGRADED.labels(name).set(not healthy)
         metrics.WORKER_MEMORY.labels(name).set(_resident_bytes())
-        metrics.WORKER_BEAT.labels(name).set(self._seen)
+        beats.keep(self.number, self._seen)
         if serving is not None:
             metrics.WORKER_GENERATION.labels(name).set(serving.generation)
             if (trained := _trained(serving.loaded.provenance)) is not None:

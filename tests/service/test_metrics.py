@@ -5,8 +5,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +19,9 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitoring.drills import versions
 from registry import manifest
-from tests.server import Server, command, configured, wait_for
+from tests.server import PROJECT, Server, command, configured, environment, wait_for
 from tests.service.rows import cohort_rows, logged
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -42,6 +47,10 @@ def series(server: Server) -> Series:
         text = server.client.get("/metrics").text
     except httpx.TransportError:  # the worker of this connection was killed
         text = server.client.get("/metrics").text
+    return parsed(text)
+
+
+def parsed(text: str) -> Series:
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -86,6 +95,26 @@ def test_counts_are_those_of_what_was_sent_whichever_worker_took_it(server: Serv
     assert sum(tenths) == 40
 
 
+def test_a_client_that_leaves_during_its_upload_is_no_bad_request(server: Server) -> None:
+    before = series(server)
+    head = "POST /predict HTTP/1.1\r\nHost: x\r\nX-Request-ID: left-early\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head.encode() + b'{"instances": [')
+
+    def grew(status: str) -> float:
+        labels = {"route": "/predict", "status": status}
+        return value(series(server), "requests_total", **labels) - value(
+            before, "requests_total", **labels
+        )
+
+    wait_for(lambda: grew("499") == 1, 10)
+    assert grew("400") == 0
+    wait_for(lambda: lines(server, "left-early"), 5)
+    (access,) = lines(server, "left-early")
+    assert (access["level"], access["status"]) == ("INFO", 499)
+
+
 def test_latency_has_bounds_where_the_alerts_look(server: Server) -> None:
     bounds = labels_of(series(server), "request_seconds_bucket", "le")
     assert {"0.3", "0.5"} <= bounds
@@ -126,12 +155,64 @@ def test_the_state_and_the_workers_are_there(server: Server) -> None:
         assert value(found, "worker_generation", worker=worker) == 1
         assert value(found, "worker_serving", worker=worker) == 1
         assert value(found, "worker_degraded", worker=worker) == 0
+        assert 0 <= value(found, "worker_beat_age_seconds", worker=worker) < 15
+    assert labels_of(found, "worker_beat_age_seconds", "worker") == {"1", "2"}
+    provenance = json.loads(
+        (server.home / "models/defasagem-risk/v1.0.0/provenance.json").read_text()
+    )
+    trained = datetime.fromisoformat(provenance["trained_at"]).timestamp()
+    assert value(found, "model_trained_timestamp_seconds") == trained
     resident = [
         int(re.findall(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[0]) * 1024
         for pid in server.workers()
     ]
     shown = [value(found, "worker_memory_bytes", worker=worker) for worker in ("1", "2")]
     assert sum(shown) == pytest.approx(sum(resident), rel=0.2)
+
+
+def test_a_worker_that_hangs_is_found_by_the_scrape_that_the_other_answers(server: Server) -> None:
+    def oldest() -> float:
+        found = asked_anew(server)
+        return max(value(found, "worker_beat_age_seconds", worker=one) for one in ("1", "2"))
+
+    hung = server.workers()[0]
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        wait_for(lambda: oldest() > 3, 30)
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    wait_for(lambda: oldest() < 2, 30)
+
+
+def test_a_version_is_prepared_until_all_are_ready_and_then_resident(server: Server) -> None:
+    def held(role: str) -> float:
+        return value(asked_anew(server), "version_workers", version="v1.1.0", role=role)
+
+    hung = server.workers()[0]
+    os.kill(hung, signal.SIGSTOP)
+    words = ["registry", "promote", "--version", "v1.1.0", "--force", "--reason", "t"]
+    promote = subprocess.Popen(
+        [sys.executable, "-m", *words], cwd=PROJECT, env=environment(server.home)
+    )
+    try:
+        wait_for(lambda: held("prepared") == 1 or promote.poll() is not None, 30)
+        assert promote.poll() is None
+    finally:
+        os.kill(hung, signal.SIGCONT)
+        promote.wait(60)
+    wait_for(lambda: (held("resident"), held("prepared")) == (2, 0), 30)
+    command(server.home, "registry", "rollback", "--reason", "t")
+    wait_for(lambda: _generations(server) == {3.0}, 10)
+
+
+def asked_anew(server: Server) -> Series:
+    """What a scrape says that keeps no connection, as one may be to a worker that hangs."""
+    for _ in range(20):
+        try:
+            return parsed(httpx.get(f"{server.client.base_url}/metrics", timeout=1).text)
+        except httpx.TimeoutException:
+            continue
+    raise AssertionError("no worker answered")
 
 
 def test_the_background_reports_appear_by_themselves(server: Server) -> None:
@@ -180,14 +261,15 @@ def test_a_swap_and_a_worker_that_died_are_counted_and_leave_no_stale_series(
 ) -> None:
     before = series(server)
     command(server.home, "registry", "promote", "--version", "v1.1.0", "--force", "--reason", "t")
-    wait_for(lambda: value(series(server), "swap_seconds_count") == 2, 10)
-    wait_for(lambda: _generations(server) == {2.0}, 10)
+    swaps = value(before, "swap_seconds_count")
+    wait_for(lambda: value(series(server), "swap_seconds_count") == swaps + 2, 10)
+    wait_for(lambda: _generations(server) == {4.0}, 10)
     os.kill(server.workers()[0], signal.SIGKILL)
     wait_for(lambda: value(series(server), "worker_restarts_total") == 1, 60)
     wait_for(lambda: value(series(server), "workers_alive") == 2, 30)
     after = series(server)
     assert labels_of(after, "worker_generation", "worker") == {"1", "2"}
-    assert _generations(server) == {2.0}
+    assert _generations(server) == {4.0}
     assert value(after, "version_workers", version="v1.1.0", role="serving") == 2
     server.predict(cohort_rows(50))
     latest = server.home / "reports/latest/drift.json"
@@ -221,3 +303,21 @@ def test_a_version_that_does_not_say_when_it_was_trained_serves_and_is_rolled_ba
     wait_for(lambda: value(series(server), "workers_alive") == 2, 10)
     command(server.home, "registry", "rollback", "--reason", "t")
     assert server.health()["model_version"] == "v1.1.0"
+
+
+def test_unexpected_errors_are_counted_by_type(
+    server: Server, registered: Path, tmp_path: Path
+) -> None:
+    before = series(server)
+    versions.raising(registered.parent / "v1.0.0", tmp_path / "raising")
+    words = ["--version", "v1.3.0", "--artifacts", str(tmp_path / "raising")]
+    command(server.home, "registry", "register", *words)
+    command(server.home, "registry", "promote", "--version", "v1.3.0", "--force", "--reason", "t")
+    began = time.time()
+    row = cohort_rows(1)[0] | {"instituicao": "Federal"}
+    for _ in range(3):
+        assert server.predict([row]).status_code == 500
+    after = series(server)
+    assert value(before, "errors_total", type="ValueError") == 0
+    assert value(after, "errors_total", type="ValueError") == 3
+    assert began <= value(after, "error_timestamp_seconds", type="ValueError") <= time.time()
