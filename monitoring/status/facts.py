@@ -61,14 +61,14 @@ class ErrorGroup:
 
 @dataclass(frozen=True)
 class Gauges:
-    """One worker as /metrics has it."""
+    """One worker as /metrics has it; `beat_seconds` ago it gave its last sign of life."""
 
     worker: str
     generation: int | None = None
     serving: bool | None = None
     degraded: bool | None = None
     memory_bytes: float | None = None
-    beat: datetime | None = None
+    beat_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Champion:
-    """The last move of the pointer."""
+    """The last move of the pointer; `registered` is whether its version is in the model store."""
 
     model: str
     version: str
@@ -113,6 +113,7 @@ class Champion:
     reason: str | None
     left: str | None
     verdict: str | None = None
+    registered: bool = True
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ class Interval:
 
 @dataclass(frozen=True)
 class Drift:
-    """The newest background drift report; `problem` says why it has no status."""
+    """The newest background drift report; `problem` says why it has no status, `failing_since`
+    since when there should be one and is none."""
 
     made_at: datetime | None = None
     version: str | None = None
@@ -167,12 +169,13 @@ class Drift:
     next_step: str | None = None
     estimated: Interval | None = None
     problem: str | None = None
+    failing_since: datetime | None = None
     source: str = "reports/latest"
 
 
 @dataclass(frozen=True)
 class Performance:
-    """The newest background performance report; `problem` says why it has no status."""
+    """The newest background performance report; `problem` and `failing_since` as of drift."""
 
     made_at: datetime | None = None
     version: str | None = None
@@ -184,6 +187,7 @@ class Performance:
     labelled: int | None = None
     estimated: Interval | None = None
     problem: str | None = None
+    failing_since: datetime | None = None
     source: str = "reports/latest"
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,19 +15,20 @@ from registry.state import State
 _T = TypeVar("_T", Drift, Performance)
 _STATUSES = ("green", "yellow", "red", "inconclusive")  # in the order of their numbers
 _MOST_BYTES = 64 * 1024 * 1024
+_FAILING = "datathon_report_failing_timestamp_seconds"
 _METRICS = "/metrics"
 
 
 def drift(state: State, scraped: Scrape | None) -> Drift:
     """What is known of drift."""
     found = _read(state.latest_reports / "drift.json", _drift, Drift)
-    return found if found.made_at or scraped is None else _measured_drift(scraped) or found
+    return found if found.made_at or scraped is None else _measured_drift(scraped, found)
 
 
 def performance(state: State, scraped: Scrape | None) -> Performance:
     """What is known of recall."""
     found = _read(state.latest_reports / "performance.json", _performance, Performance)
-    return found if found.made_at or scraped is None else _measured_performance(scraped) or found
+    return found if found.made_at or scraped is None else _measured_performance(scraped, found)
 
 
 def _read(path: Path, make: Callable[[Mapping[str, Any]], _T], kind: type[_T]) -> _T:
@@ -35,7 +37,11 @@ def _read(path: Path, make: Callable[[Mapping[str, Any]], _T], kind: type[_T]) -
         with path.open("rb") as stream:
             content = json.loads(stream.read(_MOST_BYTES))
         if "problem" in content:
-            return kind(made_at=_moment(content["made_at"]), problem=str(content["problem"]))
+            return kind(
+                made_at=_moment(content["made_at"]),
+                problem=str(content["problem"]),
+                failing_since=_failing_since(content),
+            )
         return make(content)
     except FileNotFoundError:
         return kind(problem="no background report yet")
@@ -76,10 +82,10 @@ def _performance(content: Mapping[str, Any]) -> Performance:
     )
 
 
-def _measured_drift(scraped: Scrape) -> Drift | None:
+def _measured_drift(scraped: Scrape, otherwise: Drift) -> Drift:
     made_at = scraped.moment("datathon_report_timestamp_seconds", kind="drift")
     if made_at is None:
-        return None
+        return replace(otherwise, failing_since=scraped.moment(_FAILING, kind="drift"))
     statuses = {
         labels.get("feature", ""): _coded(value)
         for labels, value in scraped.series("datathon_drift_status")
@@ -97,10 +103,10 @@ def _measured_drift(scraped: Scrape) -> Drift | None:
     )
 
 
-def _measured_performance(scraped: Scrape) -> Performance | None:
+def _measured_performance(scraped: Scrape, otherwise: Performance) -> Performance:
     made_at = scraped.moment("datathon_report_timestamp_seconds", kind="performance")
     if made_at is None:
-        return None
+        return replace(otherwise, failing_since=scraped.moment(_FAILING, kind="performance"))
     labelled = scraped.value("datathon_labelled_rows", kind="performance")
     return Performance(
         made_at=made_at,
@@ -121,6 +127,13 @@ def _measured(scraped: Scrape, name: str, kind: str) -> Interval | None:
         return None
     low, high = (scraped.value(f"{name}_{end}", kind=kind) for end in ("low", "high"))
     return Interval(value, low, high)
+
+
+def _failing_since(content: Mapping[str, Any]) -> datetime | None:
+    """None where there is nothing to report on yet."""
+    if content.get("expected", True):
+        return None
+    return _moment(content.get("failing_since") or content["made_at"])
 
 
 def _version(scraped: Scrape, kind: str) -> str | None:

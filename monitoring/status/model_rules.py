@@ -62,14 +62,33 @@ def estimated_recall(facts: Facts) -> Iterator[Finding]:
     found, floor = facts.drift, facts.performance.floor or DEFAULT_FLOOR
     if not _about_champion(facts, found) or found.estimated is None:
         return
+    if found.status == "inconclusive":
+        return  # a handful of rows
     best = found.estimated.value if found.estimated.high is None else found.estimated.high
     if best < floor:
         sentence = f"Recall is estimated at {interval(found.estimated)}, floor {floor:.2f}"
         yield Finding("yellow", sentence, "DatathonEstimatedRecall", (remedies.DRIFT,))
 
 
+def reports_failing(facts: Facts) -> Iterator[Finding]:
+    """A background report that should be there and cannot be made; that the champion is not in the
+    store is told by its own rule."""
+    champion = facts.standing.champion
+    if champion is not None and not champion.registered:
+        return
+    for kind, found in (("drift", facts.drift), ("performance", facts.performance)):
+        if found.failing_since is not None:
+            sentence = (
+                f"The background {kind} report cannot be made since"
+                f" {found.failing_since:%Y-%m-%d %H:%M} UTC: {found.problem}"
+            )
+            yield Finding("yellow", sentence, "DatathonReportsStale", (remedies.REFRESH,))
+
+
 def reports_stale(facts: Facts) -> Iterator[Finding]:
     """The background reports stopped; a service that has just come up has made none yet."""
+    if facts.drift.failing_since or facts.performance.failing_since:
+        return
     refresh = facts.settings.refresh_seconds
     if not refresh or facts.health.status not in ("ok", "degraded"):
         return
@@ -125,5 +144,6 @@ def _about_champion(facts: Facts, found: Drift | Performance) -> bool:
 
 
 RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    *(recall, drift, estimated_recall, reports_stale, no_labels),
+    *(recall, drift, estimated_recall),
+    *(reports_failing, reports_stale, no_labels),
 )

@@ -8,8 +8,11 @@ from registry.tenure import duration
 
 RECENT = timedelta(hours=24)
 LOG_WORDS = "inference log"  # of a reason in /health
-LOGS = "docker logs datathon-api --tail 100 2>&1 | grep ERROR"
-START = "docker start datathon-api || make serve"
+LOGS = "docker logs --since 1h datathon-api | grep ERROR | tail"
+WHERE = 'echo "BENTOML_HOME=$BENTOML_HOME"; docker ps -a'
+CONFIGURATION = (
+    "python -c 'from registry import configuration; configuration.load()' 2>&1 | tail -1"
+)
 RESTART = "docker restart datathon-api"
 VERIFY = "python -m registry verify"
 HISTORY = "python -m registry history"

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitoring.routes import PROBES
 from monitoring.status.facts import ErrorGroup, Gauges, Period, Spread, Traffic
 
 Labels = frozenset[tuple[str, str]]
-_PROBES = ("/health", "/livez", "/readyz", "/metrics")
 
 
 class NotMetricsError(ValueError):
@@ -93,7 +93,7 @@ def period(counters: Scrape, seconds: float | None) -> Period:
     counted = [
         (labels.get("status", ""), value)
         for labels, value in counters.series("datathon_requests_total")
-        if labels.get("route") not in _PROBES
+        if labels.get("route") not in PROBES
     ]
     return Period(
         seconds=seconds,
@@ -160,7 +160,7 @@ def _gauges(scraped: Scrape, worker: str) -> Gauges:
         serving=None if serving is None else bool(serving),
         degraded=None if degraded is None else bool(degraded),
         memory_bytes=scraped.value("datathon_worker_memory_bytes", worker=worker),
-        beat=scraped.moment("datathon_worker_beat_timestamp_seconds", worker=worker),
+        beat_seconds=scraped.value("datathon_worker_beat_age_seconds", worker=worker),
     )
 
 
@@ -169,7 +169,7 @@ def _errors(after: Scrape, grown: Scrape) -> Iterator[ErrorGroup]:
     statuses: dict[str, list[float]] = {}
     for labels, value in after.series("datathon_requests_total"):
         status, route = labels.get("status", ""), labels.get("route", "")
-        if status.startswith("5") and route not in _PROBES and value:
+        if status.startswith("5") and route not in PROBES and value:
             recent = grown.total("datathon_requests_total", status=status, route=route)
             counts = statuses.setdefault(status, [0.0, 0.0])
             counts[0], counts[1] = counts[0] + value, counts[1] + recent

@@ -9,7 +9,7 @@ from monitoring.status.findings import Finding, Severity
 from registry.tenure import duration
 
 _SWAP = timedelta(seconds=10)  # as long as a promote waits for its workers
-_STUCK = timedelta(seconds=15)
+_STUCK_SECONDS = 15.0
 _RESTARTED_LATELY = timedelta(minutes=15)
 
 
@@ -28,13 +28,13 @@ def down(facts: Facts) -> Iterator[Finding]:
     untouched = standing.champion is None and standing.pointer_problem is None
     if not alive and untouched and (standing.problem is None or not standing.exists):
         sentence += f", and nothing was ever promoted under {standing.home}: right BENTOML_HOME?"
-        yield Finding("inconclusive", sentence, "DatathonDown", (remedies.START,))
+        yield Finding("inconclusive", sentence, "DatathonDown", (remedies.WHERE,))
     elif alive:
         sentence += f", though workers of this state are alive ({_names(alive)}): right --url?"
         yield Finding("red", sentence, "DatathonDown", (remedies.LOGS, remedies.RESTART))
     else:
         sentence += ", and no worker is alive"
-        yield Finding("red", sentence, "DatathonDown", (remedies.LOGS, remedies.START))
+        yield Finding("red", sentence, "DatathonDown", (remedies.LOGS, remedies.RESTART))
 
 
 def no_champion(facts: Facts) -> Iterator[Finding]:
@@ -54,6 +54,19 @@ def no_champion(facts: Facts) -> Iterator[Finding]:
     else:
         commands = (remedies.VERIFY, remedies.LOGS)
     yield Finding("red", sentence, "DatathonNoChampion", commands)
+
+
+def champion_gone(facts: Facts) -> Iterator[Finding]:
+    """What serves is only in memory: who starts anew, or rolls back to it, finds nothing."""
+    champion, rollback = facts.standing.champion, facts.standing.rollback
+    if champion is None or champion.registered or facts.health.status == "unavailable":
+        return
+    sentence = (
+        f"The champion {champion.version} is not in the model store: whoever starts anew"
+        " cannot serve it"
+    )
+    back = remedies.rollback("champion gone") if rollback and rollback.registered else ()
+    yield Finding("red", sentence, "DatathonNoChampion", (remedies.VERIFY, *back))
 
 
 def degraded(facts: Facts) -> Iterator[Finding]:
@@ -117,9 +130,10 @@ def stuck(facts: Facts) -> Iterator[Finding]:
     """A worker whose process is there and which says nothing."""
     silent = [one.name for one in facts.standing.workers if not one.alive]
     if facts.health.status is not None:
-        late = (one for one in facts.traffic.workers if one.beat is not None)
         silent += [
-            f"worker {one.worker}" for one in late if one.beat and facts.age(one.beat) > _STUCK
+            f"worker {one.worker}"
+            for one in facts.traffic.workers
+            if one.beat_seconds is not None and one.beat_seconds > _STUCK_SECONDS
         ]
     if silent:
         sentence = f"Stuck: no heartbeat from {_names(silent)}"
@@ -155,7 +169,7 @@ def unreadable(facts: Facts) -> Iterator[Finding]:
         sentence = f"/metrics tells nothing: {facts.traffic.problem}"
         yield Finding("yellow", sentence, None, (f"curl -si {facts.health.url}/metrics | head",))
     if facts.settings.problem is not None:
-        yield Finding("yellow", facts.settings.problem, None, ("python start.py",))
+        yield Finding("yellow", facts.settings.problem, None, (remedies.CONFIGURATION,))
 
 
 def _names(names: Iterable[str]) -> str:
@@ -165,6 +179,6 @@ def _names(names: Iterable[str]) -> str:
 
 
 RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    *(down, no_champion, degraded, generations, stuck),
+    *(down, no_champion, champion_gone, degraded, generations, stuck),
     *(restarted, another_state, unreadable),
 )

@@ -7,6 +7,7 @@ something is broken.
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ def look(state: State) -> Standing:
         return Standing(home, problem=f"{home}: {error.strerror}")
     events, history_problem = _events(state)
     champion, pointer_problem = _champion(state, events)
+    if champion is not None and _is_missing(state.models / champion.model / champion.version):
+        champion = replace(champion, registered=False)
     seen = tuple(sorted(workers.look(state), key=lambda worker: worker.name))
     return Standing(
         home=home,
@@ -121,6 +124,14 @@ def _unreadable(state: State) -> str | None:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
+    except OSError:
+        return False
+
+
+def _is_missing(path: Path) -> bool:
+    """Whether there is surely no such folder: one that cannot be looked at may be there."""
+    try:
+        return not path.is_dir()
     except OSError:
         return False
 

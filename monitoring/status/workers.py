@@ -33,14 +33,13 @@ def look(state: State) -> Iterator[Worker]:
 
 
 def _worker(beat: Beat, age: float, up: float | None, *, alive: bool) -> Worker:
-    generation = beat.generation
     return Worker(
-        name=str(beat.name),
-        version=_text(beat.version),
-        generation=generation if type(generation) is int else None,
-        resident=tuple(str(version) for version in beat.resident),
-        challenger=_text(beat.challenger),
-        problem=_text(beat.problem),
+        name=beat.name,
+        version=beat.version,
+        generation=beat.generation,
+        resident=beat.resident,
+        challenger=beat.challenger,
+        problem=beat.problem,
         beat_seconds=age,
         alive=alive,
         up_seconds=up,
@@ -65,7 +64,3 @@ def _files(folder: Path) -> list[Path]:
         return sorted(folder.glob("*.json"))
     except OSError:
         return []
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -54,7 +54,7 @@ WORKER = Worker(
     up_seconds=800_000.0,
 )
 HEALTH = Health(URL, 200, "ok", None, "v1.1.0", 2, 800_000.0)
-GAUGES = Gauges("1", 2, True, False, 2.1e8, before(seconds=1))
+GAUGES = Gauges("1", 2, True, False, 2.1e8, 0.7)
 TOTAL = Period(None, requests=50_000.0, predict=Spread(50_000.0, 0.004, 0.009, 0.02))
 SAMPLE = Period(1.0, requests=40.0, predict=Spread(40.0, 0.004, 0.009, 0.02))
 TRAFFIC = Traffic(total=TOTAL, sample=SAMPLE, sample_seconds=1.0, workers=(GAUGES,))

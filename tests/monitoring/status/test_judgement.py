@@ -1,6 +1,9 @@
 """Facts in, findings out: the limits of the alerts, the first command, and who goes first."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +49,7 @@ from tests.monitoring.status.situations import (
     with_worker,
 )
 
-LOGS = "docker logs datathon-api"
+LOGS = "docker logs --since 1h datathon-api"
 VERIFY = "python -m registry verify"
 
 
@@ -75,6 +78,10 @@ GREEN = {
     "drift of the version before": with_drift(status="red", red=("inde",), version="v1.0.0"),
     "recall that the report doubts": with_performance(
         recall=Interval(0.5, 0.3, 0.6), status="inconclusive"
+    ),
+    "a beat that is late": with_gauges(beat_seconds=15.0),
+    "an estimate of a handful of rows": with_drift(
+        estimated=Interval(0.5, 0.4, 0.6), status="inconclusive"
     ),
     "an estimate that may be above": with_drift(estimated=Interval(0.65, 0.6, 0.71)),
     "a worker that ended a month ago": with_total(restarts=1.0),
@@ -114,7 +121,7 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
         replace(DOWN, standing=Standing("/srv/bentoml", exists=False, problem="not there")),
         "inconclusive",
         "DatathonDown",
-        "docker start datathon-api",
+        'echo "BENTOML_HOME=$BENTOML_HOME"; docker ps -a',
     ),
     (
         "no champion",
@@ -126,6 +133,13 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
         "red",
         "DatathonNoChampion",
         "python -m registry list",
+    ),
+    (
+        "champion gone from the store",
+        with_standing(champion=replace(CHAMPION, registered=False)),
+        "red",
+        "DatathonNoChampion",
+        VERIFY,
     ),
     ("a worker without", with_gauges(serving=False), "red", "DatathonNoChampion", VERIFY),
     (
@@ -152,7 +166,7 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
         VERIFY,
     ),
     ("silent", with_worker(alive=False, beat_seconds=40.0), "red", "DatathonWorkerStuck", LOGS),
-    ("old beat", with_gauges(beat=before(seconds=16)), "red", "DatathonWorkerStuck", LOGS),
+    ("old beat", with_gauges(beat_seconds=15.1), "red", "DatathonWorkerStuck", LOGS),
     (
         "restarted",
         replace(with_worker(up_seconds=60.0), traffic=with_total(restarts=1.0).traffic),
@@ -253,6 +267,15 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
         "python -m monitoring.refresh",
     ),
     (
+        "a report that cannot be made",
+        with_performance(
+            status=None, recall=None, problem="labels: damaged", failing_since=before(hours=2)
+        ),
+        "yellow",
+        "DatathonReportsStale",
+        "python -m monitoring.refresh",
+    ),
+    (
         "no reports",
         with_performance(made_at=None, problem="no background report yet"),
         "yellow",
@@ -263,7 +286,7 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
     ("history", with_standing(history_problem="the chain breaks"), "yellow", None, VERIFY),
     ("denied", with_standing(problem="denied"), "yellow", None, "docker exec"),
     ("another state", with_standing(workers=(), champion=None), "yellow", None, "docker exec"),
-    ("configuration", replace(WELL, settings=Settings(problem="x")), "yellow", None, "python"),
+    ("configuration", replace(WELL, settings=Settings(problem="x")), "yellow", None, "python -c"),
 ]
 
 
@@ -298,6 +321,45 @@ def test_the_worst_comes_first_and_the_cause_before_what_it_causes() -> None:
     sections = [finding.section for finding in found]
     assert sections == ["DatathonNoChampion", "DatathonErrors", "DatathonDiskFilling"]
     assert status(found) == "red"
+
+
+def test_reports_that_the_missing_champion_keeps_from_being_made_are_not_told_again() -> None:
+    facts = with_standing(champion=replace(CHAMPION, registered=False))
+    drift = replace(DRIFT, status=None, problem="no version v1.1.0", failing_since=before(hours=1))
+    (finding,) = judge(replace(facts, drift=drift))
+    assert "is not in the model store" in finding.sentence
+    assert finding.commands[1:] == (
+        'python -m registry rollback --reason "champion gone" --dry-run',
+        'python -m registry rollback --reason "champion gone"',
+    )
+
+
+def test_nobody_is_told_to_start_a_service_of_their_own() -> None:
+    """`make serve` trains and promotes where nothing was promoted: in the wrong home too."""
+    told = [c for _, facts, *_ in WRONG for finding in judge(facts) for c in finding.commands]
+    assert not [c for c in told if "make serve" in c or "start.py" in c or "docker start" in c]
+    down = judge(DOWN)[0].commands
+    assert down == (
+        "docker logs --since 1h datathon-api | grep ERROR | tail",
+        "docker restart datathon-api",
+    )
+
+
+def test_the_command_for_a_wrong_configuration_says_what_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "configuration.yaml"
+    path.write_text("wach: {}\n")
+    (finding,) = judge(replace(WELL, settings=Settings(problem="x")))
+    done = subprocess.run(
+        ["bash", "-c", finding.commands[0]],
+        cwd=PROJECT,
+        env=os.environ
+        | {"DATATHON_CONFIGURATION": str(path)}
+        | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert "wach" in done.stdout
+    assert done.stdout.count("\n") == 1
 
 
 def test_errors_of_before_name_the_last_exception() -> None:

@@ -43,6 +43,28 @@ def test_a_report_that_had_no_data_says_so(state: State) -> None:
     assert found.made_at == datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("said", "since"),
+    [
+        ({"expected": True}, None),
+        ({}, None),  # of an earlier release
+        ({"expected": False}, datetime(2026, 11, 22, 10, tzinfo=UTC)),
+        (
+            {"expected": False, "failing_since": "2026-11-22T07:00:00Z"},
+            datetime(2026, 11, 22, 7, tzinfo=UTC),
+        ),
+    ],
+)
+def test_a_report_that_cannot_be_made_says_since_when(
+    state: State, said: dict[str, Any], since: datetime | None
+) -> None:
+    made = {"made_at": "2026-11-22T10:00:00Z", "problem": "damaged"}
+    for kind in ("drift", "performance"):
+        keep(state, kind, {"kind": kind} | made | said)
+    assert latest.drift(state, None).failing_since == since
+    assert latest.performance(state, None).failing_since == since
+
+
 NO_REPORTS = ["", "[]", "null", "{}", '{"kind": "drift"}', "[" * 100_000, '{"problem": "x"}']
 
 
@@ -91,3 +113,14 @@ def test_where_the_files_are_elsewhere_the_metrics_tell(state: State) -> None:
     assert found.estimated == Interval(0.75)
     assert (recall.status, recall.recall) == ("yellow", Interval(0.66, 0.6, 0.72))
     assert (recall.floor, recall.coverage, recall.labelled) == (0.7, 0.9, 450)
+
+
+def test_where_the_files_are_elsewhere_the_metrics_tell_of_a_report_that_cannot_be_made(
+    state: State,
+) -> None:
+    lines = [line for line in REPORTED.splitlines() if 'kind="performance"' not in line]
+    failing = 'datathon_report_failing_timestamp_seconds{kind="performance"} 1795341601'
+    scraped = scrape.parse("\n".join([*lines, failing]) + "\n")
+    recall = latest.performance(state, scraped)
+    assert recall.failing_since == datetime(2026, 11, 22, 10, 0, 1, tzinfo=UTC)
+    assert latest.drift(state, scraped).failing_since is None

@@ -99,16 +99,15 @@ def test_a_release_that_counts_nothing_gives_nothing() -> None:
 
 
 def test_workers_come_in_the_order_of_their_numbers() -> None:
-    beat = SEEN.timestamp()
     text = "".join(
         f'datathon_worker_generation{{worker="{n}"}} 2.0\n'
         f'datathon_worker_serving{{worker="{n}"}} 1.0\n'
         f'datathon_worker_memory_bytes{{worker="{n}"}} {n}e+08\n'
-        f'datathon_worker_beat_timestamp_seconds{{worker="{n}"}} {beat}\n'
+        f'datathon_worker_beat_age_seconds{{worker="{n}"}} 0.5\n'
         for n in (10, 2)
     )
     found = traffic(parse(text), parse(text), 1.0).workers
-    assert found == (Gauges("2", 2, True, None, 2e8, SEEN), Gauges("10", 2, True, None, 1e9, SEEN))
+    assert found == (Gauges("2", 2, True, None, 2e8, 0.5), Gauges("10", 2, True, None, 1e9, 0.5))
 
 
 @pytest.mark.parametrize(

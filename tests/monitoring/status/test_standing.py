@@ -1,6 +1,7 @@
 """A registry in any condition: the champion, the way back and the workers, never an error."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -77,6 +78,16 @@ def test_a_lost_pointer_is_told_and_the_history_stands_in(moved: State) -> None:
         assert judge_sections(found) == ["DatathonDegraded"]
     assert "not a champion pointer" in (damaged.pointer_problem or "")
     assert "is gone" in (gone.pointer_problem or "")
+
+
+def test_a_champion_that_is_not_in_the_store_is_told(moved: State) -> None:
+    assert judge_sections(standing.look(moved)) == []
+    (champion,) = moved.models.glob("*/v1.2.0")
+    shutil.rmtree(champion)
+    found = standing.look(moved)
+    assert found.champion is not None
+    assert not found.champion.registered
+    assert judge_sections(found) == ["DatathonNoChampion"]
 
 
 def judge_sections(found: Standing) -> list[str | None]:
