@@ -27,11 +27,14 @@ ESTIMATED = 'datathon_estimated_recall{kind="drift"}'
 ESTIMATED_HIGH = 'datathon_estimated_recall_high{kind="drift"}'
 FLOOR = 'datathon_recall_floor{kind="performance"}'
 STATUS = 'datathon_report_status{kind="performance"}'
+DRIFT_STATUS = 'datathon_report_status{kind="drift"}'
+FAILING = 'datathon_report_failing_timestamp_seconds{kind="%s"}'
+REFRESH_FAILURES = "datathon_refresh_failures_total"
 MADE = 'datathon_report_timestamp_seconds{kind="%s"}'
 SERVING = 'datathon_worker_serving{worker="%d"}'
 DEGRADED = 'datathon_worker_degraded{worker="%d"}'
 GENERATION = 'datathon_worker_generation{worker="%d"}'
-BEAT = 'datathon_worker_beat_timestamp_seconds{worker="%d"}'
+BEAT_AGE = 'datathon_worker_beat_age_seconds{worker="%d"}'
 CHAMPION = "datathon_champion_generation"
 RESTARTS = "datathon_worker_restarts_total"
 LOG_FAILURES = "datathon_log_failures_total"
@@ -62,6 +65,7 @@ def healthy(step: int) -> dict[str, str | None]:
         CHAMPION: always(3),
         RESTARTS: always(0),
         LOG_FAILURES: always(0),
+        REFRESH_FAILURES: always(0),
         FREE: always(50e9),
         "datathon_log_disk_size_bytes": always(100e9),
         RECALL: always(0.8),
@@ -70,6 +74,7 @@ def healthy(step: int) -> dict[str, str | None]:
         ESTIMATED: always(0.8),
         ESTIMATED_HIGH: always(0.85),
         STATUS: always(0),
+        DRIFT_STATUS: always(0),
         COVERAGE: always(0.9),
         LABELS_AT: always(0),
     }
@@ -80,13 +85,16 @@ def healthy(step: int) -> dict[str, str | None]:
         series[SERVING % worker] = always(1)
         series[DEGRADED % worker] = always(0)
         series[GENERATION % worker] = always(3)
-        series[BEAT % worker] = growing(step)
+        series[BEAT_AGE % worker] = always(0.4)
     return dict(series)
 
 
 def silent(step: int) -> dict[str, str | None]:
     """One that nobody ever called: no reports, no labels, no series of /predict."""
-    kept = ("up", "datathon_worker", CHAMPION, LOG_FAILURES, "datathon_log_disk", METRICS_200)
+    kept = (
+        *("up", "datathon_worker", CHAMPION, LOG_FAILURES, REFRESH_FAILURES),
+        *("datathon_log_disk", METRICS_200),
+    )
     quiet = {name: values for name, values in healthy(step).items() if name.startswith(kept)}
     return quiet | {PREDICTIONS: always(0)}
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from monitoring.routes import PROBES
 from monitoring.watching import rules
+from registry.state import PROJECT
 from tests.deploy import tools
 from tests.deploy.alert_cases import CASES
 from tests.deploy.exposed import Case
+from tests.runbook import blocks
 
 pytestmark = pytest.mark.incident
 
@@ -21,6 +24,7 @@ CONTRACT = {
     "DatathonNoPredictions", "DatathonNoLabels", "DatathonReportsStale", "DatathonBudgetFast",
     "DatathonBudgetSlow",
 }  # fmt: skip
+RUNBOOK = PROJECT / "docs" / "runbook.md"
 ALERTS = {rule["alert"]: rule for rule in rules.alerts(rules.read())}
 
 
@@ -39,6 +43,29 @@ def test_an_alert_says_whom_it_calls_and_what_to_do(name: str) -> None:
     assert notes["runbook"] == f"docs/runbook.md#{name.lower()}"
     assert notes["runbook_pt"] == f"docs/runbook.pt-BR.md#{name.lower()}"
     assert all(text.strip() for text in notes.values())
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACT))
+def test_the_first_command_is_one_that_the_runbook_runs_there(name: str) -> None:
+    """In the alert's section, in one that it refers to, or at the top, where everybody begins."""
+    run: dict[str, set[str]] = {}
+    for block in blocks.read(RUNBOOK):
+        anchor = block.section.lower().replace(" ", "-")
+        run.setdefault(anchor, set()).update(command.text for command in block.commands)
+    places = ["runbook", name.lower(), *re.findall(r"\]\(#([^)]+)\)", _section(name))]
+    assert ALERTS[name]["annotations"]["command"] in {
+        c for place in places for c in run.get(place, ())
+    }
+
+
+def _section(name: str) -> str:
+    text = RUNBOOK.read_text(encoding="utf-8")
+    return text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+def test_probes_are_the_same_in_the_rules_and_in_the_status() -> None:
+    asked = "".join(str(rule["expr"]) for rule in rules.each(rules.read()))
+    assert set(re.findall(r'route!~"([^"]+)"', asked)) == {"|".join(PROBES)}
 
 
 def test_each_alert_is_seen_to_fire_and_not_to_fire() -> None:
