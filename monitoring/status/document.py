@@ -9,7 +9,7 @@ from monitoring.status import judgement
 from monitoring.status.facts import Facts
 from monitoring.status.findings import Finding
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def make(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:

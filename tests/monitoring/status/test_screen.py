@@ -129,7 +129,7 @@ def test_nothing_known_is_drawn_too() -> None:
 
 def test_the_document_has_the_same_facts() -> None:
     found = document.make(BROKEN, judge(BROKEN))
-    assert (found["kind"], found["schema"], found["status"]) == ("status", 1, "red")
+    assert (found["kind"], found["schema"], found["status"]) == ("status", 2, "red")
     assert found["made_at"] == "2026-11-22T03:00:00+00:00"
     assert found["standing"]["champion"]["version"] == "v1.1.0"
     assert found["traffic"]["errors"][1]["last_seen"] == "2026-11-22T02:59:56+00:00"
