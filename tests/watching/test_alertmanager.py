@@ -74,14 +74,50 @@ def test_an_alert_goes_to_its_team(rule: rules.Document, tmp_path: Path) -> None
 
 def test_inhibition_names_alerts_that_there_are() -> None:
     names = {rule["alert"] for rule in rules.alerts(rules.read())}
-    pairs = set()
-    for rule in alertmanager.render(ALL).content["inhibit_rules"]:
-        (source,), (target,) = rule["source_matchers"], rule["target_matchers"]
-        causes, symptoms = (text.split('"')[1].split("|") for text in (source, target))
-        pairs |= {(cause, symptom) for cause in causes for symptom in symptoms}
+    pairs = inhibited()
     assert {name for pair in pairs for name in pair} <= names
     # Two that silence each other would leave nobody told.
     assert not {pair for pair in pairs if pair[::-1] in pairs}
+
+
+@pytest.mark.parametrize(
+    ("firing", "told"),
+    [
+        # on_log_failure: refuse
+        ("LogFailing Errors Degraded DiskFilling BudgetFast BudgetSlow", "LogFailing"),
+        ("NoChampion Errors Degraded WorkerRestarted GenerationsDisagree", "NoChampion"),
+        ("WorkerRestarted Degraded", "WorkerRestarted Degraded"),
+        ("Down NoChampion LogFailing WorkerStuck", "Down"),
+        ("RecallConfirmed RecallBreach EstimatedRecall", "RecallConfirmed"),
+    ],
+)
+def test_of_one_incident_only_the_cause_is_told(firing: str, told: str) -> None:
+    fire = {f"Datathon{name}" for name in firing.split()}
+    silent = {symptom for cause, symptom in inhibited() if cause in fire}
+    assert fire - silent == {f"Datathon{name}" for name in told.split()}
+
+
+def test_a_service_s_trouble_silences_only_its_own() -> None:
+    """Where both alerts name an instance."""
+    named = {rule["alert"] for rule in rules.alerts(rules.read()) if "by (instance" in rule["expr"]}
+    for rule in alertmanager.render(ALL).content["inhibit_rules"]:
+        causes, symptoms = matched(rule)
+        assert (rule.get("equal") == ["instance"]) == (causes | symptoms <= named), rule
+
+
+def matched(rule: rules.Document) -> tuple[set[str], set[str]]:
+    (source,), (target,) = rule["source_matchers"], rule["target_matchers"]
+    causes, symptoms = (set(text.split('"')[1].split("|")) for text in (source, target))
+    return causes, symptoms
+
+
+def inhibited() -> set[tuple[str, str]]:
+    """Causes with what they silence."""
+    pairs = set()
+    for rule in alertmanager.render(ALL).content["inhibit_rules"]:
+        causes, symptoms = matched(rule)
+        pairs |= {(cause, symptom) for cause in causes for symptom in symptoms}
+    return pairs
 
 
 def test_the_files_for_containers_are_checked_by_their_tools(tmp_path: Path) -> None:
