@@ -18,7 +18,12 @@ from registry.configuration import DEFAULT_FILE
 
 PERIOD = 2025
 _ROWS = 6000
-LIGHT = {"candidates": ["logistic_regression"], "repeats": 1, "bootstrap_resamples": 200}
+LIGHT = {
+    "candidates": ["logistic_regression"],
+    "folds": 3,
+    "repeats": 1,
+    "bootstrap_resamples": 200,
+}
 _SEEDS = {versions.FIRST: 20251, versions.SECOND: 7}
 
 Document = dict[str, Any]

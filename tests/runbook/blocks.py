@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _COMMENT = re.compile(r"<!-- (before|exit): (.+?) -->$")
+_LINK = re.compile(r"\]\(#([^)]+)\)")
+_INLINE = re.compile(r"`([^`\n]+)`")
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,35 @@ def read(path: Path) -> list[Block]:
 
 def sections(path: Path) -> set[str]:
     """The anchors that a link may point to, as forges make them of headings."""
-    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {_anchor(heading) for heading, _ in _parts(path)}
+
+
+def linked(path: Path, heading: str) -> set[str]:
+    """The headings of the same page that a section links to."""
+    by_anchor = {_anchor(one): one for one, _ in _parts(path)}
+    return {
+        by_anchor[to] for one, text in _parts(path) if one == heading for to in _LINK.findall(text)
+    }
+
+
+def inline(path: Path) -> list[tuple[str, set[str]]]:
+    """What stands in `code` in the text of each section, in their order."""
+    return [(heading, set(_INLINE.findall(_FENCE.sub("", text)))) for heading, text in _parts(path)]
 
 
 def links(path: Path) -> set[str]:
     """The anchors of the same page that it links to."""
-    return set(re.findall(r"\]\(#([^)]+)\)", path.read_text(encoding="utf-8")))
+    return set(_LINK.findall(path.read_text(encoding="utf-8")))
+
+
+def _parts(path: Path) -> list[tuple[str, str]]:
+    """Each heading with the text up to the next one."""
+    _, *pieces = re.split(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return list(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _commands(body: list[str], number: int) -> tuple[Command, ...]:

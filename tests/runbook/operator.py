@@ -8,9 +8,14 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 
+import yaml
+
+from monitoring.drills.base import LIGHT
+from registry.configuration import DEFAULT_FILE
 from registry.state import PROJECT
 from tests.runbook.blocks import Command
 from tests.runbook.incidents import Scene
@@ -29,10 +34,12 @@ _SECONDS = 120
 
 
 class Operator:
-    """Runs commands over a scene, until the end of the block."""
+    """Runs commands over a scene, each in a new shell after the lines of the `login`."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, login: Sequence[str]) -> None:
         self._scene = scene
+        self._login = login
+        self._section = ""
         self._bin = scene.folder / "bin"
         self._bin.mkdir()
         address = str(scene.folder / "docker.sock")
@@ -40,8 +47,19 @@ class Operator:
         docker = self._bin / "docker"
         docker.write_text(_DOCKER.format(python=sys.executable, address=address))
         docker.chmod(0o755)
-        (scene.folder / "curl-format.txt").symlink_to(PROJECT / "curl-format.txt")
+        self._links = {"curl-format.txt": PROJECT / "curl-format.txt", ".venv": Path(sys.prefix)}
+        for name, target in self._links.items():
+            (scene.desk / name).symlink_to(target)
+        self._configuration = _light(scene.folder / "light.yaml")
         threading.Thread(target=self._serve, daemon=True).start()
+
+    def turn_to(self, section: str) -> None:
+        """Whoever comes to an alert's section has no file that another section made."""
+        if section != self._section and section.startswith("Datathon"):
+            for path in self._scene.desk.iterdir():
+                if path.name not in self._links:
+                    path.unlink()
+        self._section = section
 
     def run(self, command: Command) -> "subprocess.CompletedProcess[str]":
         """The line as it stands, but for the port."""
@@ -49,11 +67,13 @@ class Operator:
         url = f"http://127.0.0.1:{port}"
         text = command.text.replace("http://localhost:8000", url)
         text = text.replace("monitoring.status", f"monitoring.status --url {url}")
-        path = f"{self._bin}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        extra = {"PATH": path, "PYTHONPATH": str(PROJECT)}
+        ours = str(Path(sys.prefix) / "bin")  # that is for the login to bring
+        others = [one for one in os.environ["PATH"].split(":") if one != ours]
+        extra = {"PATH": ":".join([str(self._bin), *others]), "PYTHONPATH": str(PROJECT)}
+        extra["DATATHON_CONFIGURATION"] = str(self._configuration)
         return subprocess.run(
-            ["bash", "-c", text],
-            cwd=self._scene.folder,
+            ["bash", "-c", "\n".join([*self._login, text])],
+            cwd=self._scene.desk,
             env=environment(self._scene.home, **extra),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -71,13 +91,25 @@ class Operator:
         words = asked.recv()
         server = self._scene.server
         match words:
-            case ["logs", "datathon-api", "--tail", count]:
+            case ["logs", "datathon-api", "--tail", count] | [
+                "logs",
+                "--tail",
+                count,
+                "datathon-api",
+            ]:
                 asked.send((0, "\n".join(server.log.splitlines()[-int(count) :]) + "\n"))
-            case ["logs", "datathon-api", "--since", _]:
+            case ["logs", "--since", _, "datathon-api"]:
                 asked.send((0, server.log))
             case ["restart", "datathon-api"]:
-                server.stop()
-                server.__enter__()
+                self._scene.restart()
                 asked.send((0, "datathon-api\n"))
             case _:
                 asked.send((125, f"the runbook's test knows no `docker {' '.join(words)}`\n"))
+
+
+def _light(path: Path) -> Path:
+    """The product's configuration, but for a training of seconds."""
+    content = yaml.safe_load(DEFAULT_FILE.read_text(encoding="utf-8"))
+    content["training"] |= LIGHT
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from monitoring.drill import NAMES
 from registry.state import PROJECT
 from tests.runbook import blocks
 from tests.runbook.blocks import Block
@@ -33,7 +34,8 @@ def scene(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def operator(scene: Scene) -> Operator:
-    return Operator(scene)
+    *login, _ = BLOCKS[0].commands
+    return Operator(scene, [command.text for command in login])
 
 
 @pytest.mark.incident
@@ -41,6 +43,7 @@ def operator(scene: Scene) -> Operator:
 def test_the_commands_do_what_the_runbook_says(
     block: Block, scene: Scene, operator: Operator
 ) -> None:
+    operator.turn_to(block.section)
     for incident in block.before:
         scene.hush()
         INCIDENTS[incident](scene)
@@ -61,6 +64,33 @@ def test_both_languages_hold_the_same_commands_and_promises() -> None:
         return [(one.before, one.exits, one.commands) for one in blocks.read(path)]
 
     assert facts(PORTUGUESE) == facts(ENGLISH)
+    spans = [[found for _, found in blocks.inline(path)] for path in (PORTUGUESE, ENGLISH)]
+    assert spans[0] == spans[1]
+
+
+def test_what_a_section_reads_it_makes_itself() -> None:
+    """But for curl-format.txt, which is the project's, and files that are somebody else's."""
+    brought = {"new-rows.csv", "labels.csv"}
+    for heading in dict.fromkeys(block.section for block in BLOCKS):
+        if not heading.startswith("Datathon"):
+            continue
+        made: set[str] = set()
+        for text in (
+            c.text for block in BLOCKS if block.section == heading for c in block.commands
+        ):
+            read = set(re.findall(r"(?:@|cat |--data |import )([\w-]+\.(?:json|csv|txt))", text))
+            assert read <= made | brought | {"curl-format.txt"}, f"{heading}: {text}"
+            made |= set(re.findall(r"> ([\w.-]+)$", text))
+
+
+@pytest.mark.parametrize("path", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
+def test_every_drill_has_its_row(path: Path) -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \|(.+)\|$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert tuple(name for name, _ in rows) == NAMES
+    for _, cells in rows:
+        figures = re.findall(r"\d+\.\d", cells)
+        fired, diagnosed, recovered, over, _ = map(float, figures)
+        assert 0 < fired <= diagnosed <= recovered <= over
 
 
 @pytest.mark.parametrize("path", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
