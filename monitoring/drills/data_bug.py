@@ -21,7 +21,8 @@ def play(scene: Scene) -> None:
     scene.wait_alert()
     with scene.diagnosing():
         scene.status()
-        said = " ".join(scene.python("monitoring.drift_report", expect=20).output.split())
+        report = scene.python("monitoring.drift_report", "--last_n_days", "7", expect=20)
+        said = " ".join(report.output.split())
         for words in ("data bug", "first request"):
             if words not in said:
                 raise DrillError(f"the drift report does not say {words!r}")

@@ -30,8 +30,8 @@ def play(scene: Scene) -> None:
     scene.wait_alert()
     with scene.diagnosing():
         scene.status()
-        scene.run("df", "-h", str(log))
-        scene.run("du", "-sh", *map(str, sorted(log.glob("dt=*"))))
+        scene.shell('df -h "$BENTOML_HOME"/inference_log')
+        scene.shell('du -sh "$BENTOML_HOME"/*')
     with scene.during("recovery"):
         scene.python("monitoring.compact")
         scene.wait(lambda: (scene.service.health() or {}).get("status") == "ok", 40, "not ok")

@@ -32,10 +32,12 @@ def play(scene: Scene) -> None:
             raise DrillError("the drift report does not speak of the population")
     with scene.during("recovery"):
         data = labelled(scene, others[-_TRAINED_ROWS:], scene.base.labels("population"))
-        words = ["--new_version", RETRAINED, "--data", str(data), "--promote"]
-        scene.python("training.retrain", *words, "--force", "--reason", "new population")
+        words = ["--new_version", RETRAINED, "--data", str(data)]
+        scene.python("training.retrain", *words, "--dry-run", expect=(0, 4))
+        forced = ["--promote", "--force", "--reason", "new population"]
+        scene.python("training.retrain", *words, *forced)
         scene.wait(lambda: _is_sound(scene), 40, f"no report of {RETRAINED} that is not red")
-        scene.python("monitoring.drift_report", expect=(0, 10))
+        scene.python("monitoring.drift_report", "--last_n_days", "7", expect=(0, 10))
     scene.wait_resolved()
 
 

@@ -38,6 +38,7 @@ def play(scene: Scene) -> None:
         scene.wait_alert()
         with scene.diagnosing():
             scene.status(seconds=5)
+            scene.shell("top -b -n 1 | head -15")
         with scene.during("recovery"):
             scene.restart()
             restarted = time.monotonic()

@@ -24,13 +24,15 @@ def play(scene: Scene) -> None:
     scene.wait_alert()
     with scene.diagnosing():
         scene.status()
-        scene.python("monitoring.performance_drift", expect=20)
+        scene.python("monitoring.performance_drift", "--window", "30", expect=20)
     with scene.during("recovery"):
-        words = ["--new_version", RETRAINED, "--labels-from-log", "--promote"]
-        scene.python("training.retrain", *words, "--force", "--reason", "recall below the floor")
+        words = ["--new_version", RETRAINED, "--labels-from-log"]
+        scene.python("training.retrain", *words, "--dry-run", expect=(0, 4))
+        forced = ["--promote", "--force", "--reason", "recall below the floor"]
+        scene.python("training.retrain", *words, *forced)
         _labels_come(scene, changed[len(changed) // 2 :])
         scene.wait(lambda: _is_sound(scene), 40, f"no good recall of {RETRAINED} reported")
-        scene.python("monitoring.performance_drift", expect=(0, 10))
+        scene.python("monitoring.performance_drift", "--window", "30", expect=(0, 10))
     scene.wait_resolved()
 
 
@@ -53,7 +55,7 @@ def _labels_come(scene: Scene, rows: list[Row]) -> None:
         for row in rows[:_ROWS]:
             line = known[row["entity_id"]]
             writer.writerow([line["entity_id"], line["period"], line["label"]])
-    scene.python("monitoring.labels", "import", str(path))
+    scene.meanwhile("monitoring.labels", "import", str(path))
 
 
 def _is_sound(scene: Scene) -> bool:

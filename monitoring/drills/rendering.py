@@ -41,7 +41,11 @@ def show(timeline: Timeline) -> None:
         say(str(timeline.problem))
     else:
         say(f"NOT RECOVERED, stage {timeline.failed_stage}: {timeline.problem}")
-    others = [name for name in timeline.fired if name != timeline.alert]
+    others = [
+        name if name in timeline.told else f"{name} (silenced)"
+        for name in timeline.fired
+        if name != timeline.alert
+    ]
     if others:
         say(f"fired beside {timeline.alert}: {', '.join(others)}")
 

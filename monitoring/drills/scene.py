@@ -1,10 +1,11 @@
 """One drill while it runs: a service with its client and its Prometheus, and the stages it goes
 through. A stage that does not come about as it should ends the drill with its name."""
 
+import shlex
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monitoring.drills.base import Base
@@ -25,6 +26,7 @@ _RECOVERY_SECONDS = 40.0
 _TOLD_SECONDS = 15.0
 RESTART = "docker restart datathon-api"
 """As the runbook has it; a drill has no container, and restarts the processes."""
+ERRORS = "docker logs --since 1h datathon-api | grep ERROR | tail"
 
 Say = Callable[[str], None]
 
@@ -47,6 +49,7 @@ class Scene:
     notes: list[str] = field(default_factory=list)
     stage: StageName = "start"
     settled: float | None = None
+    _told_before: int = 0
     _faulted: float | None = None
     _entered: float = field(default_factory=time.monotonic)
 
@@ -77,6 +80,7 @@ class Scene:
             self.stack.wait_scraped(_ALERT_SECONDS)
             self.wait(lambda: not self.stack.alerts(), _ALERT_SECONDS, "alerts before any fault")
             self.wait_calm()
+        self._told_before = len(self.stack.notifications())
         self.settled = time.monotonic()
 
     def fired(self) -> tuple[str, ...]:
@@ -86,6 +90,13 @@ class Scene:
         since = max(1, round(time.monotonic() - self.settled))
         found = self.stack.query(_FIRED.format(since=since))
         return tuple(sorted(sample.labels["alertname"] for sample in found))
+
+    def told(self) -> tuple[str, ...]:
+        """The alerts that reached the webhook since all was calm, which silenced ones do not."""
+        if self.settled is None:
+            return ()
+        found = self.stack.notifications()[self._told_before :]
+        return tuple(sorted({one.name for one in found if one.firing}))
 
     def wait_alert(self, seconds: float = _ALERT_SECONDS) -> None:
         """Wait until the alert fires."""
@@ -112,7 +123,25 @@ class Scene:
         Raises:
             DrillError: its exit code is none of the expected.
         """
-        done = run(words, self.environment)
+        return self._kept(run(words, self.environment), expect)
+
+    def shell(self, line: str, *, expect: int | Collection[int] = 0) -> Ran:
+        """The same for a line with pipes. Its `docker logs` shows what the service printed."""
+        docker = f"docker() {{ cat {shlex.quote(str(self.service.log))}; }}"
+        done = run(["bash", "-c", f"{docker}\n{line}"], self.environment)
+        return self._kept(replace(done, text=line), expect)
+
+    def meanwhile(self, *words: str) -> None:
+        """`python -m words`, which others run: no command of whoever is on call.
+
+        Raises:
+            DrillError: it failed.
+        """
+        done = run(["python", "-m", *words], self.environment)
+        if done.exit_code != 0:
+            raise DrillError(f"{done.text}: exit {done.exit_code}: {done.last_line}")
+
+    def _kept(self, done: Ran, expect: int | Collection[int]) -> Ran:
         self.commands.append(Command(self.stage, done.text, done.seconds, done.exit_code))
         self.say(f"  $ {done.text}   [{done.seconds:.1f} s, exit {done.exit_code}]")
         (self.folder / f"command-{len(self.commands)}.txt").write_text(done.output)

@@ -8,7 +8,7 @@ import json
 from monitoring.drills.client import Traffic
 from monitoring.drills.errors import DrillError
 from monitoring.drills.plot import Plot
-from monitoring.drills.scene import Scene
+from monitoring.drills.scene import ERRORS, Scene
 from monitoring.drills.versions import RAISING
 
 
@@ -22,9 +22,9 @@ def play(scene: Scene) -> None:
     scene.wait_alert()
     with scene.diagnosing():
         scene.status()
+        _find_error(scene)
         scene.python("registry", "list")
         scene.run("bentoml", "models", "list")
-        _find_error(scene)
     with scene.during("recovery"):
         scene.python("registry", "rollback", "--reason", "5xx alto")
         scene.wait_calm()
@@ -33,8 +33,8 @@ def play(scene: Scene) -> None:
 
 def _find_error(scene: Scene) -> None:
     """The log has to say of a request that failed which exception it was."""
+    found = scene.shell(ERRORS)
     failed = {answer.request_id for answer in scene.client.answers() if answer.status == 500}
-    found = scene.run("grep", "ERROR", str(scene.service.log))
     for line in map(json.loads, found.output.splitlines()):
         if line.get("request_id") in failed and "frames" in line:
             scene.note(f"the log says of request {line['request_id']}: {line['message']}")

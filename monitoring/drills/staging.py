@@ -45,7 +45,7 @@ def play(plot: Plot, base: Base, folder: Path, say: Say) -> Timeline:
             try:
                 plot.play(scene)
             finally:
-                story.fired = scene.fired()
+                story.fired, story.told_of = scene.fired(), scene.told()
     except ImpossibleError as error:
         return story.told(str(error), impossible=True)
     except (DrillError, WatchError) as error:
@@ -61,6 +61,7 @@ class Story:
         self.plot = plot
         self.scene: Scene | None = None
         self.fired: tuple[str, ...] = ()
+        self.told_of: tuple[str, ...] = ()
 
     def told(self, problem: str | None, *, impossible: bool = False) -> Timeline:
         """The timeline so far."""
@@ -75,6 +76,7 @@ class Story:
             commands=tuple(scene.commands) if scene else (),
             notes=tuple(scene.notes) if scene else (),
             fired=self.fired,
+            told=self.told_of,
             failed_stage=None if problem is None else stage,
             problem=problem,
             impossible=impossible,

@@ -44,7 +44,8 @@ class Stage:
 @dataclass(frozen=True)
 class Timeline:
     """A drill from its start to its end. `failed_stage` and `problem` where it did not recover;
-    `fired` are all alerts that fired meanwhile, of which `alert` and `companions` are expected."""
+    `fired` are all alerts that fired meanwhile, of which `alert` and `companions` are expected;
+    `told` are those that somebody was told, as no other one silenced them."""
 
     drill: str
     fault: str
@@ -54,6 +55,7 @@ class Timeline:
     commands: tuple[Command, ...] = ()
     notes: tuple[str, ...] = ()
     fired: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     failed_stage: StageName | None = None
     problem: str | None = None
     impossible: bool = False
@@ -90,6 +92,7 @@ class Timeline:
             "alert": self.alert,
             "companions": sorted(self.companions),
             "fired": list(self.fired),
+            "told": list(self.told),
             "unexpected": list(self.unexpected),
             "seconds": times,
             "command_seconds": _rounded(self.command_seconds()),

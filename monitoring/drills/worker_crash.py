@@ -7,8 +7,10 @@ from monitoring.drills import processes
 from monitoring.drills.client import Traffic
 from monitoring.drills.errors import DrillError
 from monitoring.drills.plot import Plot
-from monitoring.drills.scene import Scene
+from monitoring.drills.scene import ERRORS, Scene
 from monitoring.drills.versions import FIRST
+
+KILLED = "dmesg -T | grep -i -E 'killed process|out of memory' | tail"
 
 
 def play(scene: Scene) -> None:
@@ -20,7 +22,9 @@ def play(scene: Scene) -> None:
     scene.wait_alert()
     with scene.diagnosing():
         scene.status()
-        scene.run("curl", "-sS", "-m", "5", f"{scene.service.url}/health")
+        if "ended unexpectedly" not in scene.shell(ERRORS).output:
+            raise DrillError("the log does not tell of the worker that ended")
+        scene.shell(KILLED)
     with scene.during("recovery"):
         scene.wait_health(FIRST, workers=2)
         scene.wait_calm()

@@ -26,6 +26,7 @@ def timeline(**changes: object) -> Timeline:
             Command("recovery", "python -m registry rollback", 0.5, 0),
         ),
         "fired": ("DatathonErrors",),
+        "told": ("DatathonErrors",),
     }
     return Timeline(**(facts | changes))  # type: ignore[arg-type]
 
@@ -96,6 +97,17 @@ def test_a_person_is_told_which_stage_failed(capsys: pytest.CaptureFixture[str])
     rendering.show(timeline(failed_stage="recovery", problem="requests still fail after 40 s"))
     said = capsys.readouterr().out
     assert "NOT RECOVERED, stage recovery: requests still fail after 40 s" in said
+
+
+def test_a_person_is_told_which_other_alerts_were_silenced(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fired = ("DatathonBudgetFast", "DatathonDown", "DatathonErrors")
+    told = ("DatathonDown", "DatathonErrors")
+    rendering.show(timeline(fired=fired, told=told))
+    said = capsys.readouterr().out
+    assert "beside DatathonErrors: DatathonBudgetFast (silenced), DatathonDown\n" in said
+    assert timeline(fired=fired, told=told).to_dict()["told"] == list(told)
 
 
 def test_the_table_shows_every_drill_with_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
