@@ -14,6 +14,18 @@ from registry.configuration import FILE_VARIABLE
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def _as_called() -> None:
+    """BentoML goes to the service's folder before it imports it: what is relative was meant from
+    where the command was given."""
+    for name in ("BENTOML_HOME", FILE_VARIABLE):
+        value, folder = os.environ.get(name), os.environ.get("PWD")
+        if value and folder and (meant := Path(folder, value)).exists():
+            os.environ[name] = str(meant)
+
+
+_as_called()  # service.py reads both as soon as it is imported
+
+
 def share_cores(workers: int | str) -> None:
     """Give each worker its share of the cores, unless the environment says otherwise.
 

@@ -1,10 +1,13 @@
 """What a parent settles for its workers, which run in another folder."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from registry.state import PROJECT
 from serving.process import fix_home
 
 
@@ -30,3 +33,32 @@ def test_what_is_not_set_stays_so(
     fix_home(tmp_path)
     assert "BENTOML_HOME" not in os.environ
     assert os.environ.get("DATATHON_CONFIGURATION") == configuration
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_what_is_relative_is_meant_from_where_the_command_was_given(
+    present: bool, tmp_path: Path
+) -> None:
+    """By the time that BentoML imports the service it is in the service's folder."""
+    called = tmp_path / "called"
+    for path in (called / "home", tmp_path / "service"):
+        path.mkdir(parents=True)
+    if present:
+        (called / "mine.yaml").touch()
+    given = {"PWD": str(called), "BENTOML_HOME": "home", "DATATHON_CONFIGURATION": "mine.yaml"}
+    said = subprocess.run(
+        [sys.executable, "-c", _SAID],
+        cwd=tmp_path / "service",
+        env=os.environ | given | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+    )
+    configuration = str(called / "mine.yaml") if present else "mine.yaml"
+    assert said.stdout.split() == [str(called / "home"), configuration], said.stderr
+
+
+_SAID = """
+import os
+import serving.process
+print(os.environ["BENTOML_HOME"], os.environ["DATATHON_CONFIGURATION"])
+"""
