@@ -63,6 +63,14 @@ def _section(name: str) -> str:
     return text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
 
 
+def test_only_a_confirmed_recall_is_told_as_certain() -> None:
+    said = {
+        name: ALERTS[f"DatathonRecall{name}"]["annotations"] for name in ("Breach", "Confirmed")
+    }
+    assert "chance may explain it" in said["Breach"]["description"]
+    assert "with certainty" in said["Confirmed"]["summary"]
+
+
 def test_probes_are_the_same_in_the_rules_and_in_the_status() -> None:
     asked = "".join(str(rule["expr"]) for rule in rules.each(rules.read()))
     assert set(re.findall(r'route!~"([^"]+)"', asked)) == {"|".join(PROBES)}
