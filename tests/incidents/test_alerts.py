@@ -3,8 +3,10 @@ a real Prometheus with shortened windows, and Alertmanager. What drills show is 
 and what takes hours of history (budgets, silence, labels) is promtool's to show."""
 
 import csv
+import os
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,28 +33,43 @@ NEVER_MS = 3_600_000
 
 @dataclass
 class Watched:
-    """Two services on one state; the second does not look at the pointer after its start."""
+    """Two services on one state, the first of two workers; the second does not look at the pointer
+    after its start. `expected` is what is to be told, and after how many notifications."""
 
     home: Path
     first: Server
     second: Server
     stack: Stack
+    expected: tuple[int, str, str] = (0, "", "")
 
     def told(self, name: str, receiver: str, since: int) -> None:
         """The alert, and no other, came after the first `since` notifications."""
+        self.expected = (since, name, receiver)
         self.stack.wait_firing(name, SECONDS)
         wait_for(
             lambda: any(one.name == name and one.firing for one in self._after(since)),
             SECONDS,
             lambda: f"nobody was told {name}; {self.stack.alerts()}",
         )
-        found = {(one.name, one.receiver) for one in self._after(since) if one.firing}
-        assert found == {(name, receiver)}
+        self._nothing_else()
 
-    def over(self, name: str) -> None:
-        """Nothing fires any more."""
+    def over(self, *, restarted: bool = False) -> None:
+        """Nothing fires any more, the end was told too, and until then nothing else was but, where
+        that is what mended it, the restart of a service."""
+        since, name, _ = self.expected
         self.stack.wait_quiet(name, SECONDS)
         wait_for(lambda: not self.stack.alerts(), SECONDS, lambda: str(self.stack.alerts()))
+        wait_for(
+            lambda: any(one.name == name and not one.firing for one in self._after(since)),
+            SECONDS,
+            lambda: f"nobody was told that {name} is over",
+        )
+        self._nothing_else({("DatathonDown", "on-call")} if restarted else frozenset())
+
+    def _nothing_else(self, besides: Set[tuple[str, str]] = frozenset()) -> None:
+        since, name, receiver = self.expected
+        found = {(one.name, one.receiver) for one in self._after(since) if one.firing}
+        assert found - besides == {(name, receiver)}
 
     @property
     def count(self) -> int:
@@ -62,9 +79,9 @@ class Watched:
         return self.stack.notifications()[since:]
 
 
-def quiet(folder: Path, *, poll_ms: int = 50) -> str:
-    """A configuration of one worker whose reports are made only when a test asks."""
-    path = Path(configured(folder, workers=1, poll_ms=poll_ms))
+def quiet(folder: Path, *, workers: int, poll_ms: int) -> str:
+    """A configuration whose reports are made only when a test asks."""
+    path = Path(configured(folder, workers=workers, poll_ms=poll_ms))
     content = yaml.safe_load(path.read_text(encoding="utf-8")) | {
         "watch": {"refresh_seconds": 3600}
     }
@@ -82,9 +99,9 @@ def watched(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with ExitStack() as closing:
         closing.enter_context(mounted(home / "inference_log", megabytes=64))
         servers = []
-        for name, poll_ms in (("first", 50), ("second", NEVER_MS)):
+        for name, workers, poll_ms in (("first", 2, 50), ("second", 1, NEVER_MS)):
             (folder / name).mkdir()
-            path = quiet(folder / name, poll_ms=poll_ms)
+            path = quiet(folder / name, workers=workers, poll_ms=poll_ms)
             servers.append(closing.enter_context(Server(home, DATATHON_CONFIGURATION=path)))
         (folder / "watching").mkdir()
         targets = [f"127.0.0.1:{server.port}" for server in servers]
@@ -102,7 +119,18 @@ def test_a_disk_that_is_almost_full(watched: Watched) -> None:
     filler.write_bytes(bytes(62 * 1024 * 1024))
     watched.told("DatathonDiskFilling", "on-call", since)
     filler.unlink()
-    watched.over("DatathonDiskFilling")
+    watched.over()
+
+
+def test_a_worker_that_hangs(watched: Watched) -> None:
+    since = watched.count
+    hung = watched.first.workers()[0]
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        watched.told("DatathonWorkerStuck", "on-call", since)
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    watched.over()
 
 
 def test_a_pointer_that_is_lost(watched: Watched) -> None:
@@ -110,7 +138,7 @@ def test_a_pointer_that_is_lost(watched: Watched) -> None:
     (watched.home / "registry/champion.json").unlink()
     watched.told("DatathonDegraded", "on-call", since)
     command(watched.home, "registry", "verify")
-    watched.over("DatathonDegraded")
+    watched.over()
 
 
 def test_recall_that_may_be_below_its_floor(watched: Watched) -> None:
@@ -148,7 +176,7 @@ def test_workers_that_do_not_follow_the_pointer(watched: Watched) -> None:
     watched.told("DatathonGenerationsDisagree", "on-call", since)
     watched.second.stop()
     watched.second.__enter__()
-    watched.over("DatathonGenerationsDisagree")
+    watched.over(restarted=True)
 
 
 def test_one_service_of_two_that_is_down(watched: Watched) -> None:
@@ -156,4 +184,4 @@ def test_one_service_of_two_that_is_down(watched: Watched) -> None:
     watched.second.stop()
     watched.told("DatathonDown", "on-call", since)
     watched.second.__enter__()
-    watched.over("DatathonDown")
+    watched.over()
