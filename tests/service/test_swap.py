@@ -140,6 +140,7 @@ def test_a_bento_serves_the_champion_where_there_is_one_and_its_own_model_where_
     with Server(home, target="datathon-api:v1.1.0") as server:
         assert (version_of(server), server.health()["generation"]) == ("v1.0.0", 1)
     (home / "registry/champion.json").unlink()
+    (home / "registry/history.jsonl").unlink()  # which tells of a champion too
     with Server(home, target="datathon-api:v1.1.0") as server:
         assert (version_of(server), server.health()["generation"]) == ("v1.1.0", 0)
         assert server.predict(cohort_rows(3)).json()[0]["model_version"] == "v1.1.0"
