@@ -1,5 +1,6 @@
-# make serve | test | test-incidents | test-drills | test-container | drill | image | watch | tools | lint |
-# bench | bench-swap | bench-shadow | bench-metrics | bench-drift | bench-alarms | bench-estimates | lock
+# make serve | test | test-long | test-incidents | test-drills | test-container | drill | image | watch |
+# tools | lint | lock | bench | bench-swap | bench-shadow | bench-metrics | bench-drift | bench-alarms |
+# bench-estimates
 # (PORT=8001 make serve)
 PYTHON ?= python3.11
 PORT ?= 8000
@@ -12,13 +13,17 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-incidents test-drills test-container drill image watch tools lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
+.PHONY: serve test test-long test-incidents test-drills test-container drill image watch tools lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
 
 test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# How often alarms are wrong, kills at any moment, whole trainings.
+test-long: .venv/.dev
+	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 # The runbook and the alerts, and all drills, with a real Prometheus and Alertmanager; one after the
 # other, as their windows are shortened to seconds.

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from registry.errors import UsageError
@@ -16,6 +17,7 @@ from registry.state import State, replace_file
 from registry.versions import Version, check_model_name
 
 Event = dict[str, Any]
+_KEPT_LINES = 10_000
 
 
 def entry(pointer: Mapping[str, Any]) -> Event:
@@ -34,15 +36,7 @@ def read(state: State) -> list[Event]:
         *lines, _ = state.history.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
-    events = []
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if is_event(event):
-            events.append(event)
-    return events
+    return [event for line in lines if (event := _parsed(line)) is not None]
 
 
 def is_event(event: Any) -> bool:
@@ -119,6 +113,17 @@ def left_champions(events: Sequence[Event]) -> set[tuple[str, str]]:
     """Models and versions that a rollback left or passed over, and none goes to: champions once,
     and not promoted since."""
     return {(event["model"], event["to"]) for event in events} - set(good_champions(events))
+
+
+@lru_cache(maxsize=_KEPT_LINES)
+def _parsed(line: bytes) -> Event | None:
+    """None for what is no event. A move reads the whole history several times; nobody changes what
+    was read."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if is_event(event) else None
 
 
 def _is_name(model: str, version: str) -> bool:

@@ -14,12 +14,12 @@ from registry.state import State, exclusive
 
 PREPARE_SECONDS = 60.0
 CONFIRM_SECONDS = 10.0
-_TURN_SECONDS = 10.0
+TURN_SECONDS = 10.0
 _PREPARE_POLL_SECONDS = 0.02
 
 
 @contextmanager
-def turn(state: State, *, seconds: float = _TURN_SECONDS) -> Iterator[None]:
+def turn(state: State, *, seconds: float) -> Iterator[None]:
     """One promote at a time, from its first to its last step; what an earlier one asked of the
     workers nobody waits for any more. A rollback does not need it.
 
@@ -90,19 +90,29 @@ def told_when_done(state: State, *, action: str, reason: str) -> Iterator[None]:
     Raises:
         UnconfirmedError: it was stopped after the commit.
     """
-    before = len(pointer.events(state))
+    before = _generation(state)
     try:
         yield
     except KeyboardInterrupt:
         # Somebody else may have moved the champion while this one waited for its turn.
         own = {"action": action, "by": pointer.who(), "reason": pointer.storable(reason)}
-        done = [event for event in pointer.events(state)[before:] if own.items() <= event.items()]
+        done = [
+            event
+            for event in pointer.events(state)
+            if event["generation"] > before and own.items() <= event.items()
+        ]
         if not done:
             raise
         raise UnconfirmedError(
             f"{done[-1]['to']} is the champion (generation {done[-1]['generation']}); stopped "
             "before every worker was heard of"
         ) from None
+
+
+def _generation(state: State) -> int:
+    """The last one that is known; 0 where nothing was ever promoted."""
+    champion = pointer.last(state)
+    return 0 if champion is None else champion.generation
 
 
 def _silent(workers: Workers, known: Sequence[Beat]) -> list[Beat]:

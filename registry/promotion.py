@@ -16,7 +16,7 @@ from registry import challenger, moves, pointer, store
 from registry.errors import GuardrailError, UsageError
 from registry.heartbeat import Beat, Workers
 from registry.moves import Move
-from registry.phases import confirmed, prepared, told_when_done, turn
+from registry.phases import TURN_SECONDS, confirmed, prepared, told_when_done, turn
 from registry.pointer import Champion
 from registry.state import State
 from registry.verdict import Check, points
@@ -107,7 +107,7 @@ def promote(
     digest = moves.verified(stored, pointer.events(state))
     if dry_run:
         return _planned(state, stored, reason, judge)
-    with turn(state):
+    with turn(state, seconds=TURN_SECONDS):
         with pointer.lock(state):  # the workers hear what is asked through a pointer that stands
             pointer.restore(state)
             pointer.withdraw(state)

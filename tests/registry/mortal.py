@@ -98,8 +98,9 @@ class Forks(Script):
 
 
 class Aim:
-    """When to kill, so that half of the kills come before the commit and half after it, however
-    fast or busy the machine is: the middle moves with each that is told."""
+    """When to kill, so that as many commands are killed before their commit as end before the
+    kill, and what lies between is met often, however fast or busy the machine is: the middle moves
+    with each that is told."""
 
     def __init__(self, seconds: float, chance: random.Random) -> None:
         self._middle = seconds
@@ -117,6 +118,9 @@ class Aim:
         """What came of it; a command that ended before the kill counts for neither."""
         self._told += 1
         pace = 1 + max(0.07, 1 / self._told)  # the first guess may be far off
-        self._middle *= 1 / pace if committed else pace
+        if code != KILLED:
+            self._middle /= pace
+        elif not committed:
+            self._middle *= pace
         self.before += code == KILLED and not committed
         self.after += code == KILLED and committed

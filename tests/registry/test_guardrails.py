@@ -262,6 +262,7 @@ def _rates(
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "drop", "worse"),
     [("recall", 0.02, {"drop": 0.09}), ("precision", 0.05, {"precision_drop": 0.15})],

@@ -187,10 +187,9 @@ def test_a_worker_that_expires_while_a_promote_waits_for_it_stops_it(state: Stat
 
 
 def test_what_was_in_memory_before_the_move_is_told(state: State, worker: Worker) -> None:
-    moves.promote(state, model=None, version="v1.2.0", reason="")
-    moves.promote(state, model=None, version="v1.1.0", reason="")
-    wait_for(lambda: serves(worker) == ("v1.1.0", 3), 5)
-    wait_for(lambda: "v1.0.0" not in heartbeat.Workers(state).alive()[0].resident, 5)
+    force(state, "v1.2.0")  # one after the other: what it served before stays in memory
+    force(state, "v1.1.0")
+    wait_for(lambda: "v1.0.0" not in heartbeat.Workers(state).alive()[0].resident, 10)
     cold = promotion.rollback(state, version="v1.0.0", reason="x")
     assert (cold.workers, cold.resident) == (1, 0)
     assert force(state, "v1.2.0").resident == 1  # it was asked for first

@@ -146,7 +146,7 @@ def test_a_second_promote_waits_its_turn_and_a_rollback_does_not(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(state, "v1.0.0", "v1.1.0")
-    monkeypatch.setattr(promotion, "_TURN_SECONDS", 0.05)
+    monkeypatch.setattr(promotion, "TURN_SECONDS", 0.05)
     with exclusive(state.registry / ".promote.lock", busy="", seconds=1):
         before = tree_sha256(state.home)
         with pytest.raises(MovedError, match="another promote is at work") as caught:

@@ -23,7 +23,7 @@ from tests.artefacts import MODEL
 from tests.registry.mortal import KILLED, Aim, Forks
 from tests.server import bentoml_tags, command, environment, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 WHOLE_KILLS, LATE_KILLS = 10, 30
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.server import PROJECT, Server, command
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 CONFIGURATION = PROJECT / "tests/flights.yaml"
 EXTRACT = PROJECT / "tests/data/flights_extract.parquet"

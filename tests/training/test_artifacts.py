@@ -97,6 +97,7 @@ for name in names:
 """
 
 
+@pytest.mark.long
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     rows = tmp_path / "rows.parquet"
     table().to_parquet(rows)

@@ -27,7 +27,7 @@ from training import retraining
 from training.errors import ContractError, Violation
 from training.retrain import main
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 MOST_SECONDS = 120
 Capture = pytest.CaptureFixture[str]

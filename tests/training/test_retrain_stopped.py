@@ -20,7 +20,7 @@ from tests.training.test_retrain import Place, rows
 from tests.training.tiny import configuration, content, trained
 from training import artifacts, comparison_page, comparison_wording, retrain
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 NOTHING = "stopped; nothing was registered or written\n"
 

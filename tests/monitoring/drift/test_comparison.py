@@ -282,7 +282,7 @@ def population(generator: Generator, rows: int) -> tuple[Columns, NDArray[np.flo
     return columns, 1 / (1 + np.exp(-normal_a - generator.normal(size=rows)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_false_alarms_are_rare() -> None:
     alarms = []
     for rows in (500, 10_000):

@@ -365,7 +365,7 @@ def windows(count: int, before: int, now: int, **how: Any) -> Iterator[tuple[Mul
     return (compared(seed, before, now, **how) for seed in range(100, 100 + count))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_drift_the_interval_lies_above_a_half_as_rarely_as_it_should() -> None:
     alone = list(windows(100, 500, 50))
     together = list(windows(100, 1000, 1000, per_entity=20))  # 50 entities of 20 rows
@@ -374,7 +374,7 @@ def test_without_drift_the_interval_lies_above_a_half_as_rarely_as_it_should() -
     assert sum(colour != "green" for _, colour in alone + together) <= 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("before", [500, 1000])
 def test_without_drift_no_window_gets_a_colour(before: int) -> None:
     colours = Counter(
@@ -383,7 +383,7 @@ def test_without_drift_no_window_gets_a_colour(before: int) -> None:
     assert colours == {"green": 48}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("before", [500, 1000])
 def test_a_correlation_that_is_gone_is_yellow_or_worse(before: int) -> None:
     seen = Counter(colour for _, colour in windows(30, before, 500, correlation=0.0))

@@ -121,7 +121,7 @@ def test_undefined_metrics_are_none_rather_than_zero() -> None:
     assert metrics["base_rate"].value == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("rows", "window_rows"), [(765, 200), (765, 1000), (5000, 2000)])
 def test_band_holds_the_realised_value_and_is_not_uselessly_wide(
     rows: int, window_rows: int
