@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 from tests.artefacts import build
 from tests.server import PROJECT, command
 
+# Processes of a parallel run are given the width of its terminal: tables are those of a pipe.
+os.environ.pop("COLUMNS", None)
 # A busy machine must not fail a property that holds.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
