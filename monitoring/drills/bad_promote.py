@@ -23,7 +23,7 @@ def play(scene: Scene) -> None:
     with scene.during("recovery"):
         scene.python("registry", "rollback", "--reason", "recall estimado abaixo do piso")
         scene.wait_health(FIRST, workers=2)
-        scene.wait(lambda: latest(scene, "drift").get("model_version") == FIRST, 40, "no report")
+        scene.wait(lambda: latest(scene, "drift").get("model_version") == FIRST, 90, "no report")
     scene.wait_resolved()
 
 

@@ -34,7 +34,7 @@ def play(scene: Scene) -> None:
         scene.shell('du -sh "$BENTOML_HOME"/*')
     with scene.during("recovery"):
         scene.python("monitoring.compact")
-        scene.wait(lambda: (scene.service.health() or {}).get("status") == "ok", 40, "not ok")
+        scene.wait(lambda: (scene.service.health() or {}).get("status") == "ok", 90, "not ok")
         scene.wait_calm()
     scene.wait_resolved()
     _account(scene)

@@ -36,7 +36,7 @@ def play(scene: Scene) -> None:
         scene.python("training.retrain", *words, "--dry-run", expect=(0, 4))
         forced = ["--promote", "--force", "--reason", "new population"]
         scene.python("training.retrain", *words, *forced)
-        scene.wait(lambda: _is_sound(scene), 40, f"no report of {RETRAINED} that is not red")
+        scene.wait(lambda: _is_sound(scene), 90, f"no report of {RETRAINED} that is not red")
         scene.python("monitoring.drift_report", "--last_n_days", "7", expect=(0, 10))
     scene.wait_resolved()
 

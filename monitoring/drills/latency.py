@@ -42,7 +42,7 @@ def play(scene: Scene) -> None:
         with scene.during("recovery"):
             scene.restart()
             restarted = time.monotonic()
-            scene.wait(lambda: _is_fast(scene, restarted), 40, "requests are still slow")
+            scene.wait(lambda: _is_fast(scene, restarted), 90, "requests are still slow")
     scene.wait_resolved()
 
 

@@ -31,7 +31,7 @@ def play(scene: Scene) -> None:
         forced = ["--promote", "--force", "--reason", "recall below the floor"]
         scene.python("training.retrain", *words, *forced)
         _labels_come(scene, changed[len(changed) // 2 :])
-        scene.wait(lambda: _is_sound(scene), 40, f"no good recall of {RETRAINED} reported")
+        scene.wait(lambda: _is_sound(scene), 90, f"no good recall of {RETRAINED} reported")
         scene.python("monitoring.performance_drift", "--window", "30", expect=(0, 10))
     scene.wait_resolved()
 

@@ -21,9 +21,9 @@ _FIRED = 'count by (alertname) (count_over_time(ALERTS{{alertstate="firing"}}[{s
 _POLL_SECONDS = 0.05
 _CALM_SECONDS = 2.0
 _CALM_REQUESTS = 3
-_ALERT_SECONDS = 40.0
-_RECOVERY_SECONDS = 40.0
-_TOLD_SECONDS = 15.0
+_ALERT_SECONDS = 120.0
+_RECOVERY_SECONDS = 90.0
+_TOLD_SECONDS = 30.0
 RESTART = "docker restart datathon-api"
 """As the runbook has it; a drill has no container, and restarts the processes."""
 ERRORS = "docker logs --since 1h datathon-api | grep ERROR | tail"
