@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from registry.processes import is_alive
 from registry.state import State
 
 PERIOD_SECONDS = 1.0
@@ -97,7 +98,7 @@ class Beat:
         """Whether the process is known to have ended, without waiting for it to expire."""
         if (self.host, self.namespace) != (socket.gethostname(), _namespace()):
             return False
-        return not Path(f"/proc/{self.pid}").exists()
+        return not is_alive(self.pid)
 
 
 class Workers:

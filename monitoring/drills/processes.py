@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from registry.processes import is_alive
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SET_CHILD_SUBREAPER = 36  # prctl(2)
 _END_SECONDS = 5.0
@@ -51,14 +53,6 @@ def descendants(pid: int) -> list[int]:
             for child in map(int, path.read_text().split()):
                 found += [child, *descendants(child)]
     return found
-
-
-def is_alive(pid: int) -> bool:
-    """Whether it runs or is stopped; a zombie does neither."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def send(pid: int, number: signal.Signals) -> None:

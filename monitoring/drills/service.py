@@ -14,6 +14,7 @@ from typing import Any, Self
 from monitoring.drills import processes
 from monitoring.drills.errors import DrillError
 from monitoring.watching.ports import free_port
+from registry.processes import is_alive
 from registry.state import PROJECT
 
 HOST = "127.0.0.1"
@@ -88,7 +89,7 @@ class Service:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        processes.end([pid for pid in family if processes.is_alive(pid)], _END_SECONDS)
+        processes.end([pid for pid in family if is_alive(pid)], _END_SECONDS)
 
     def workers(self) -> list[int]:
         """The pids of the processes that score, stopped ones too."""
@@ -96,7 +97,7 @@ class Service:
         found = []
         for pid in processes.descendants(self._process.pid):
             try:
-                if _WORKER in Path(f"/proc/{pid}/cmdline").read_bytes() and processes.is_alive(pid):
+                if _WORKER in Path(f"/proc/{pid}/cmdline").read_bytes() and is_alive(pid):
                     found.append(pid)
             except OSError:  # it ended meanwhile
                 continue

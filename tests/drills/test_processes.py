@@ -12,6 +12,7 @@ from monitoring.drills import processes
 from monitoring.drills.errors import DrillError
 from monitoring.drills.running import environment, run
 from monitoring.drills.service import Service
+from registry.processes import is_alive
 from registry.state import PROJECT
 from tests.server import wait_for
 
@@ -36,9 +37,9 @@ def test_an_orphan_that_ignores_sigterm_is_ended(monkeypatch: pytest.MonkeyPatch
         assert parent.stdout is not None
         orphan = int(parent.stdout.readline())
         parent.communicate(b"\n", timeout=30)
-        assert processes.is_alive(orphan)
+        assert is_alive(orphan)
         assert orphan in processes.descendants(os.getpid())
-    assert not processes.is_alive(orphan)
+    assert not is_alive(orphan)
 
 
 def test_who_was_there_before_is_left_alone() -> None:

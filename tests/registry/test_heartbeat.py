@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from registry import heartbeat
 from registry.heartbeat import Beat, Prepared, Workers
 from registry.state import State
+from tests.server import wait_for
 
 
 def aged(state: State, beat: Beat, seconds: float) -> None:
@@ -56,6 +58,33 @@ def test_a_process_of_this_host_that_ended_is_dead_at_once(state: State, own: Be
     for other in (replace(own, host="other"), replace(own, namespace="pid:[1]")):
         heartbeat.write(state, replace(other, pid=ended.pid))
     assert len(Workers(state).alive()) == 2
+
+
+def test_a_killed_process_is_dead_though_its_parent_has_not_noticed(
+    state: State, own: Beat
+) -> None:
+    with subprocess.Popen(["sleep", "60"]) as killed:
+        beat = replace(own, pid=killed.pid)
+        heartbeat.write(state, beat)
+        assert Workers(state).alive() == [beat]
+        killed.kill()
+        wait_for(lambda: Workers(state).alive() == [], 2)
+        assert Path(f"/proc/{killed.pid}").exists()
+        aged(state, beat, 3.5)
+        assert Workers(state).silent() == []
+
+
+def test_a_stopped_process_has_not_ended_whatever_it_is_called(
+    state: State, own: Beat, tmp_path: Path
+) -> None:
+    odd = tmp_path / "a) Z 1"
+    odd.symlink_to("/bin/sleep")
+    with subprocess.Popen([odd, "60"]) as process:
+        process.send_signal(signal.SIGSTOP)
+        beat = replace(own, pid=process.pid)
+        aged(state, beat, 3.5)
+        assert Workers(state).silent() == [beat]
+        process.kill()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import httpx
 from monitoring.drills import processes, versions
 from registry import moves
 from registry.heartbeat import Workers
+from registry.processes import is_alive
 from registry.state import State
 from tests.server import Server, command, wait_for
 from tests.service.rows import cohort_rows, logged
@@ -67,7 +68,7 @@ class Scene:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        processes.end([pid for pid in family if processes.is_alive(pid)], 1)
+        processes.end([pid for pid in family if is_alive(pid)], 1)
         self.server.__enter__()
 
     def hush(self) -> None:
