@@ -11,7 +11,7 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,11 +94,14 @@ class Beat:
         """Which process it is, among those of all hosts and containers."""
         return self.host, self.namespace, self.pid
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its pid is one of this host, and of this container."""
+        return (self.host, self.namespace) == (socket.gethostname(), _namespace())
+
     def is_gone(self) -> bool:
         """Whether the process is known to have ended, without waiting for it to expire."""
-        if (self.host, self.namespace) != (socket.gethostname(), _namespace()):
-            return False
-        return not is_alive(self.pid)
+        return self.is_here and not is_alive(self.pid)
 
 
 class Workers:
@@ -116,10 +119,14 @@ class Workers:
         """Whoever expired without having ended, as far as this host can know, by name."""
         return self._heard(lambda age: age >= EXPIRES_SECONDS)
 
+    def ended(self) -> list[Beat]:
+        """Whoever crashed or was killed, as far as this host can know, by name: who ends as asked
+        takes its heartbeat away."""
+        return _by_name(beat for beat, _ in written(self._state) if beat.is_gone())
+
     def _heard(self, wanted: Callable[[float], bool]) -> list[Beat]:
         now = self._now()
-        found = [b for b, at in _beats(self._state) if wanted(now - at) and not b.is_gone()]
-        return sorted(found, key=lambda beat: (beat.host, beat.pid))
+        return _by_name(b for b, at in written(self._state) if wanted(now - at) and not b.is_gone())
 
     def missing(
         self,
@@ -172,12 +179,32 @@ def clock(state: State) -> Callable[[], float]:
     return lambda: time.monotonic() + offset
 
 
+def written(state: State) -> list[tuple[Beat, float]]:
+    """Every heartbeat there is, with the time at which the file system says that it was written;
+    what is none is passed over."""
+    found = []
+    for path in _files(state):
+        with suppress(*_NOT_A_BEAT), path.open("rb") as stream:
+            at = os.fstat(stream.fileno()).st_mtime
+            found.append((Beat.from_dict(json.load(stream)), at))
+    return found
+
+
 def sweep(state: State, now: float) -> None:
-    """Remove what workers that were killed left behind."""
+    """Remove what workers that were killed left behind; one that hangs stays known."""
     for path in (*_files(state), *state.workers.glob("*.tmp")):
         with suppress(OSError):
-            if now - path.stat().st_mtime > _FORGOTTEN_SECONDS:
+            if now - path.stat().st_mtime > _FORGOTTEN_SECONDS and not _is_there(path):
                 path.unlink()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether it is the heartbeat of a process that this host has."""
+    try:
+        beat = Beat.from_dict(json.loads(path.read_bytes()))
+    except _NOT_A_BEAT:
+        return False
+    return beat.is_here and not beat.is_gone()
 
 
 def _a(value: Any, *kinds: type | None) -> Any:
@@ -187,18 +214,12 @@ def _a(value: Any, *kinds: type | None) -> Any:
     return value
 
 
-def _beats(state: State) -> list[tuple[Beat, float]]:
-    """Each with the time at which the file system says that it was written."""
-    found = []
-    for path in _files(state):
-        with suppress(*_NOT_A_BEAT), path.open("rb") as stream:
-            written = os.fstat(stream.fileno()).st_mtime
-            found.append((Beat.from_dict(json.load(stream)), written))
-    return found
+def _by_name(beats: Iterable[Beat]) -> list[Beat]:
+    return sorted(beats, key=lambda beat: (beat.host, beat.pid))
 
 
 def _files(state: State) -> list[Path]:
-    return list(state.workers.glob("*.json"))
+    return sorted(state.workers.glob("*.json"))
 
 
 def _path(state: State, beat: Beat) -> Path:

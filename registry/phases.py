@@ -73,12 +73,14 @@ def confirmed(state: State, move: Move, workers: Workers, known: Sequence[Beat])
     missing = workers.missing(lambda beat: serves(beat.generation, beat.version), CONFIRM_SECONDS)
     alive = len(workers.alive())
     silent = [beat for beat in _silent(workers, known) if not serves(beat.generation, beat.version)]
-    if missing or silent:
+    # Whoever takes the place of one that ended follows the pointer; but somebody must.
+    ended = [] if alive or silent else _among(known, workers.ended())
+    if missing or silent or ended:
         words = [f"{beat.name}: {beat.problem or 'no word'}" for beat in missing]
-        words += [f"{beat.name}: no sign of life for {EXPIRES_SECONDS:g} s" for beat in silent]
+        words += [*map(_told_silent, silent), *map(_told_ended, ended)]
         raise UnconfirmedError(
             f"{move.after} is the champion (generation {move.generation}), but {len(words)} of "
-            f"{alive + len(silent)} workers do not serve it: {'; '.join(words)}"
+            f"{alive + len(silent) + len(ended)} workers do not serve it: {'; '.join(words)}"
         )
     return alive
 
@@ -117,8 +119,21 @@ def _generation(state: State) -> int:
 
 def _silent(workers: Workers, known: Sequence[Beat]) -> list[Beat]:
     """Who was alive and has expired meanwhile, without having ended."""
+    return _among(known, workers.silent())
+
+
+def _among(known: Sequence[Beat], beats: Sequence[Beat]) -> list[Beat]:
+    """Those of the beats whose process is known."""
     processes = {beat.process for beat in known}
-    return [beat for beat in workers.silent() if beat.process in processes]
+    return [beat for beat in beats if beat.process in processes]
+
+
+def _told_silent(beat: Beat) -> str:
+    return f"{beat.name}: no sign of life for {EXPIRES_SECONDS:g} s"
+
+
+def _told_ended(beat: Beat) -> str:
+    return f"{beat.name}: crashed or was killed; see the service's log"
 
 
 def _prepare(
@@ -146,10 +161,9 @@ def _prepare(
         if answer is not None and answer.id == asked["id"] and answer.problem is not None
     ]
     problems += [f"{beat.name}: no word in {PREPARE_SECONDS:g} s" for beat in missing]
-    problems += [
-        f"{beat.name}: no sign of life for {EXPIRES_SECONDS:g} s"
-        for beat in _silent(workers, alive)
-    ]
+    problems += map(_told_silent, _silent(workers, alive))
+    # Loading it may be what they died of, and who takes their place would die of it as well.
+    problems += map(_told_ended, _among(alive, workers.ended()))
     if problems:
         raise IntegrityError(
             f"{asked['version']} cannot serve, and nothing was changed: {'; '.join(problems)}"

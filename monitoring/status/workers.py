@@ -1,10 +1,8 @@
 """Heartbeats: who is alive, and who has fallen silent though its process is there."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from monitoring.status.facts import Worker
@@ -18,18 +16,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def look(state: State) -> Iterator[Worker]:
     """Everybody whose heartbeat is fresh, and who is silent though its process is there."""
     now = heartbeat.clock(state)()
-    for path in _files(state.workers):
-        with (
-            suppress(OSError, ValueError, KeyError, TypeError, RecursionError),
-            path.open("rb") as stream,
-        ):
-            written = os.fstat(stream.fileno()).st_mtime
-            beat = Beat.from_dict(json.load(stream))
-            up = None if beat.is_gone() else _up_seconds(beat)
-            age = max(now - written, 0.0)
-            alive = age < heartbeat.EXPIRES_SECONDS and not beat.is_gone()
-            if alive or (up is not None and up > age):
-                yield _worker(beat, age, up, alive=alive)
+    for beat, written in heartbeat.written(state):
+        up = None if beat.is_gone() else _up_seconds(beat)
+        age = max(now - written, 0.0)
+        alive = age < heartbeat.EXPIRES_SECONDS and not beat.is_gone()
+        if alive or (up is not None and up > age):
+            yield _worker(beat, age, up, alive=alive)
 
 
 def _worker(beat: Beat, age: float, up: float | None, *, alive: bool) -> Worker:
@@ -48,8 +40,7 @@ def _worker(beat: Beat, age: float, up: float | None, *, alive: bool) -> Worker:
 
 def _up_seconds(beat: Beat) -> float | None:
     """How long the process has run; None where it runs on another host or in another container."""
-    here = Beat.of_this_process()
-    if (beat.host, beat.namespace) != (here.host, here.namespace):
+    if not beat.is_here:
         return None
     try:
         facts = Path(f"/proc/{beat.pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -57,10 +48,3 @@ def _up_seconds(beat: Beat) -> float | None:
     except (OSError, ValueError, IndexError):
         return None
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.glob("*.json"))
-    except OSError:
-        return []

@@ -164,11 +164,30 @@ def test_waiting_ends_when_all_are_ready_and_names_who_is_not(state: State, own:
     assert workers.missing(lambda beat: beat.generation == 4, 5) == []
 
 
-def test_what_killed_workers_left_is_swept(state: State, own: Beat) -> None:
-    aged(state, replace(own, pid=1), 61.0)
+def test_what_killed_workers_left_is_swept_and_one_that_hangs_stays_known(
+    state: State, own: Beat
+) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    hanging, elsewhere = replace(own, pid=os.getppid()), replace(own, host="other-host")
+    for beat in (replace(own, pid=ended.pid), hanging, elsewhere):
+        aged(state, beat, 61.0)
     heartbeat.write(state, own)
     heartbeat.sweep(state, time.time())
-    assert [json.loads(path.read_bytes())["pid"] for path in state.workers.iterdir()] == [own.pid]
+    left = {json.loads(path.read_bytes())["pid"] for path in state.workers.iterdir()}
+    assert left == {own.pid, hanging.pid}
+    assert Workers(state).silent() == [hanging]
+
+
+def test_who_ended_without_taking_its_heartbeat_away_is_known(state: State, own: Beat) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    crashed = replace(own, pid=ended.pid)
+    for beat in (own, crashed, replace(own, pid=ended.pid, host="other-host")):
+        heartbeat.write(state, beat)
+    assert Workers(state).ended() == [crashed]
+    heartbeat.remove(state, crashed)
+    assert Workers(state).ended() == []
 
 
 def test_a_name_of_a_host_cannot_lead_out_of_the_folder(state: State, own: Beat) -> None:

@@ -1,19 +1,14 @@
 """A promote in two phases, with workers that cannot load, are killed, are stopped, or may not
 write: whatever happens, the service answers, and a rollback is not held up."""
 
-import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -21,20 +16,21 @@ import skops.io
 import yaml
 
 from registry import manifest
-from tests.server import PROJECT, Server, command, environment, wait_for
+from tests.server import PROJECT, Server, wait_for
 from tests.service.rows import cohort_rows
+from tests.service.switching import (
+    CRAFTED,
+    EXPIRES_SECONDS,
+    MODEL,
+    NEW,
+    OLD,
+    OTHER,
+    SPARE_SECONDS,
+    Service,
+    promotion,
+)
 
 pytestmark = pytest.mark.slow
-
-MODEL = "defasagem-risk"
-OLD, NEW, OTHER, CRAFTED = "v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0"
-EXPIRES_SECONDS = 3.0
-SPARE_SECONDS = 2.0
-NOBODY = 65534
-UNHEARD = "commands cannot see this worker"
-# Python itself may stand in a folder of root's: to read it all is allowed, to write it is not.
-UNPRIVILEGED = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-UNPRIVILEGED += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
 
 
 class Intruder:
@@ -42,92 +38,6 @@ class Intruder:
 
     def __init__(self) -> None:
         self.mark = 1
-
-
-class Service:
-    """A running service of two workers and the home that it serves from."""
-
-    def __init__(self, home: Path, server: Server) -> None:
-        self.home = home
-        self.server = server
-
-    @property
-    def pointer(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.home / "registry/champion.json").read_text())
-        return content
-
-    @property
-    def beats(self) -> list[dict[str, Any]]:
-        paths = (self.home / "registry/workers").glob("*.json")
-        return [json.loads(path.read_text()) for path in paths]
-
-    def folder(self, version: str) -> Path:
-        return self.home / "models" / MODEL / version
-
-    def run(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        return command(self.home, "registry", *arguments, check=check)
-
-    def promote(self, version: str) -> None:
-        self.run(*promotion(version))
-
-    def rollback(self) -> tuple[dict[str, Any], float]:
-        """The command's JSON, and the wall time that it took."""
-        began = time.monotonic()
-        done = self.run("rollback", "--reason", "drill", "--json")
-        return json.loads(done.stdout), time.monotonic() - began
-
-    def assert_rolls_back_without(self, pid: int) -> None:
-        """A rollback with a worker that stands still: committed, in time, and it is named."""
-        began = time.monotonic()
-        done = self.run("rollback", "--reason", "drill", check=False)
-        assert time.monotonic() - began < EXPIRES_SECONDS + SPARE_SECONDS
-        assert done.returncode == 7, done.stdout
-        assert "1 of 2 workers do not serve it" in done.stderr
-        assert f":{pid}: no sign of life for 3 s" in done.stderr
-        assert self.pointer["version"] == OLD
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-m", "registry", *arguments],
-            cwd=PROJECT,
-            env=environment(self.home),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def begin(self, version: str) -> "subprocess.Popen[str]":
-        """A promote that has asked the workers to prepare and waits for one of them."""
-        process = self.start(*promotion(version))
-        wait_for(lambda: self.pointer["prepare"] is not None or process.poll() is not None, 10)
-        assert process.poll() is None, process.communicate()
-        return process
-
-    def is_settled(self) -> bool:
-        """Whether two workers are alive and serve what the pointer says."""
-        pids = set(self.server.workers())
-        generation = self.pointer["generation"]
-        told = {beat["pid"] for beat in self.beats if beat["generation"] == generation}
-        return len(pids) == 2 and pids <= told
-
-    def is_ready(self) -> bool:
-        """Whether both workers could roll back at once, too."""
-        pids = set(self.server.workers())
-        wanted = {OLD, NEW}
-        return self.is_settled() and all(
-            wanted <= set(beat["resident"]) for beat in self.beats if beat["pid"] in pids
-        )
-
-    def assert_serves(self, version: str) -> None:
-        health = self.server.health()
-        assert (health["status"], health["model_version"]) == ("ok", version), health
-        answer = self.server.predict(cohort_rows(3))
-        assert answer.status_code == 200
-        assert {one["model_version"] for one in answer.json()} == {version}
-
-
-def promotion(version: str) -> tuple[str, ...]:
-    return ("promote", "--version", version, "--force", "--reason", "drill")
 
 
 def two_workers(folder: Path) -> str:
@@ -173,7 +83,8 @@ def stopped(pids: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # it may have been killed meanwhile
+                os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -266,6 +177,38 @@ def test_a_worker_that_was_killed_does_not_hold_a_rollback_up(service: Service) 
     service.assert_serves(OLD)
 
 
+def test_a_worker_that_is_killed_before_it_has_loaded_a_version_keeps_it_from_serving(
+    service: Service,
+) -> None:
+    before = service.pointer
+    killed, _ = service.server.workers()
+    with stopped([killed]):
+        promote = service.begin(OTHER)
+        os.kill(killed, signal.SIGKILL)
+        _, refusal = promote.communicate(timeout=10)
+    assert (promote.returncode, refusal.count("\n")) == (6, 1)
+    assert f":{killed}: crashed or was killed" in refusal
+    assert service.pointer == before
+    wait_for(service.is_ready, 60, lambda: service.server.log)
+    service.assert_serves(NEW)
+
+
+def test_a_move_that_no_worker_lives_to_serve_is_not_said_to_be_done(service: Service) -> None:
+    workers = service.server.workers()
+    generation = service.pointer["generation"]
+    with stopped(workers):
+        rollback = service.start("rollback", "--reason", "drill")
+        wait_for(lambda: service.pointer["generation"] > generation, 10)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        _, words = rollback.communicate(timeout=10)
+    assert (rollback.returncode, words.count("\n")) == (7, 1)
+    assert "2 of 2 workers do not serve it" in words
+    assert all(f":{worker}: crashed or was killed" in words for worker in workers)
+    wait_for(service.is_settled, 60, lambda: service.server.log)
+    service.assert_serves(OLD)
+
+
 def test_a_worker_that_stands_still_expires_and_catches_up_later(service: Service) -> None:
     still, _ = service.server.workers()
     with stopped([still]):
@@ -321,53 +264,3 @@ def test_a_promote_ends_when_a_rollback_came_before_any_worker_looked(service: S
     assert (rollback.returncode, problem) == (0, "")
     assert promote.returncode == 5, refusal
     service.assert_serves(OLD)
-
-
-class UnprivilegedServer(Server):
-    """The service as a user who may read everything and owns nothing."""
-
-    def __init__(self, home: Path) -> None:
-        super().__init__(home)
-        self._command = [*UNPRIVILEGED, *self._command]
-
-
-@pytest.fixture
-def readable(home: Path) -> Path:
-    """A home that is root's, but for the heartbeats and the inference log."""
-    if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("needs root and setpriv, to run the service as another user")
-    probe = subprocess.run([*UNPRIVILEGED, sys.executable, "-c", ""], capture_output=True)
-    if probe.returncode != 0:
-        pytest.skip(f"root may not become another user here: {probe.stderr.decode()}")
-    for name in ("registry/workers", "inference_log"):
-        (home / name).mkdir(exist_ok=True)
-        os.chown(home / name, NOBODY, NOBODY)
-    return home
-
-
-def test_a_service_that_may_only_read_serves_beats_and_follows(readable: Path) -> None:
-    workers = readable / "registry/workers"
-    with UnprivilegedServer(readable) as server:
-        service = Service(readable, server)
-        (pid,) = server.workers()
-        assert Path(f"/proc/{pid}").stat().st_uid == NOBODY
-        (beat,) = service.beats
-        assert (beat["host"], beat["pid"]) == (socket.gethostname(), pid)
-        service.assert_serves(OLD)
-        done = json.loads(service.run(*promotion(NEW), "--json").stdout)
-        assert (done["workers"], done["generation"]) == (1, 2)
-        service.assert_serves(NEW)
-
-        os.chown(workers, 0, 0)
-        wait_for(lambda: UNHEARD in server.log, 10)
-        unheard = service.run("rollback", "--reason", "drill", check=False)
-        assert (unheard.returncode, f":{pid}: no sign of life" in unheard.stderr) == (7, True)
-        wait_for(lambda: server.health()["model_version"] == OLD, 10, lambda: server.log)
-        service.assert_serves(OLD)
-        time.sleep(2.5)  # two more heartbeats that cannot be written
-        assert server.log.count(UNHEARD) == 1
-
-        os.chown(workers, NOBODY, NOBODY)
-        wait_for(lambda: [beat["generation"] for beat in service.beats] == [3], 10)
-        assert server.stop() == 0
-        assert list(workers.iterdir()) == []
