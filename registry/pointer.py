@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from registry import history
@@ -69,8 +70,7 @@ def read(state: State) -> Champion | None:
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise IntegrityError(
-            f"{state.champion}: not a champion pointer; `python -m registry verify` writes it anew "
-            "from the history"
+            f"{state.champion}: not a champion pointer; `python -m registry verify` mends it"
         ) from error
     return champion
 
@@ -175,6 +175,16 @@ def restore(state: State) -> Champion | None:
     move made it; None where it stands or nothing was ever promoted. The caller holds the lock."""
     known = history.read(state)
     return None if not known or _is_sound(state, known) else _write(state, known[-1], prepare=None)
+
+
+def set_aside(state: State) -> Path | None:
+    """Rename a pointer that cannot be read, to where; None where it can, or there is none. For
+    where no history tells who was champion. The caller holds the lock."""
+    try:
+        read(state)
+    except IntegrityError:
+        return state.champion.replace(state.champion.with_suffix(".json.damaged"))
+    return None
 
 
 def _is_sound(state: State, known: Sequence[history.Event]) -> bool:

@@ -198,9 +198,11 @@ def _settled(
 ) -> Swap:
     """Wait until all workers, of which these were alive before, serve what was moved to; a
     champion then needs no shadow."""
-    served = confirmed(state, move, workers, alive)
-    seconds = time.monotonic() - began
-    challenger.take_over(state, move.model, move.after)
+    try:
+        served = confirmed(state, move, workers, alive)
+        seconds = time.monotonic() - began
+    finally:
+        challenger.take_over(state, move.model, move.after)
     return Swap(move, served, _resident(move, alive), seconds)
 
 

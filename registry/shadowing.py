@@ -78,13 +78,14 @@ def end(state: State, *, dry_run: bool) -> Shadow:
 
 def _confirmed(state: State, chosen: Challenger | None) -> Shadow:
     wanted = chosen.version if chosen is not None else None
-    workers = Workers(state)
-    missing = workers.missing(lambda beat: beat.challenger == wanted, CONFIRM_SECONDS)
+    workers, words = Workers(state), f"the shadow is set to {wanted or 'off'}"
+    try:
+        missing = workers.missing(lambda beat: beat.challenger == wanted, CONFIRM_SECONDS)
+    except KeyboardInterrupt:
+        raise UnconfirmedError(f"{words}; stopped before every worker was heard of") from None
     if missing:
         names = ", ".join(beat.name for beat in missing)
-        raise UnconfirmedError(
-            f"the shadow is set to {wanted or 'off'}, but not in {names}; see the service's log"
-        )
+        raise UnconfirmedError(f"{words}, but not in {names}; see the service's log")
     return _seen(chosen, workers.alive())
 
 

@@ -1,5 +1,6 @@
 """`verify`: every manifest, the pointer and the history's chain; repairs what can be derived: the
-history from the pointer, a pointer that is gone, damaged or older from the history."""
+history from the pointer, a pointer that is gone, damaged or older from the history. A damaged one
+without any history is set aside."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,17 +35,25 @@ def verify(state: State, model: str | None) -> list[Finding]:
         for stored in store.versions(state, name)
     ]
     with pointer.lock(state):
-        written = None
-        if not history.broken_links(history.read(state)):
-            written = pointer.restore(state)
+        findings += _mended(state)
         events = pointer.repair(state)
-        if written is not None:
-            words = f"{state.champion} was lost or older: written anew from the history"
-            findings.append(Finding(words, None))
         with suppress(MovedError, IntegrityError), turn(state, seconds=0):
             pointer.withdraw(state)  # of a promote that was killed
         findings += [_history(state, events), _pointer(state)]
     return findings
+
+
+def _mended(state: State) -> list[Finding]:
+    """What was done about the pointer; the caller holds the lock."""
+    known = history.read(state)
+    if history.broken_links(known):
+        return []
+    if known:
+        words = f"{state.champion} was lost or older: written anew from the history"
+        return [Finding(words, None)] if pointer.restore(state) is not None else []
+    aside = pointer.set_aside(state)
+    words = f"{state.champion} was damaged, and there is no history: it is {aside} now"
+    return [] if aside is None else [Finding(f"{words}; promote a version", None)]
 
 
 def _version(state: State, stored: store.Stored, digest: str | None) -> Finding:

@@ -239,6 +239,22 @@ def test_a_lost_pointer_is_named_and_verify_writes_it_anew(
     assert home.champion.read_bytes() == whole
 
 
+def test_a_damaged_pointer_without_a_history_is_set_aside_and_a_promote_begins_anew(
+    home: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.registry.mkdir()
+    home.champion.write_bytes(b'{"torn')
+    for refused in (["champion"], [*FORCED, "v1.0.0"], ["rollback", "--reason", "x"]):
+        assert run(*refused) in (3, 6)
+    assert "python -m registry verify" in capsys.readouterr().err
+    assert run("verify") == 0
+    aside = home.champion.with_name("champion.json.damaged")
+    assert f"it is {aside} now; promote a version" in capsys.readouterr().out
+    assert aside.read_bytes() == b'{"torn'
+    assert run(*FORCED, "v1.0.0") == 0
+    assert run("verify") == 0
+
+
 def test_a_pointer_is_not_written_anew_from_a_history_that_was_edited(
     home: State, capsys: pytest.CaptureFixture[str]
 ) -> None:

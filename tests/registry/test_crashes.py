@@ -137,18 +137,40 @@ def waiting_worker(state: State) -> Path:
     return path
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
-def test_a_promote_that_ends_while_workers_get_ready_has_moved_nothing(
-    state: State, forks: Forks, waiting_worker: Path, ending: signal.Signals
-) -> None:
-    arguments = ["promote", "--version", "v1.1.0", "--force", "--reason", "drill"]
-    process = subprocess.Popen(
+def begin(state: State, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
         [sys.executable, "-m", "registry", *arguments],
         cwd=PROJECT,
         env=environment(state.home),
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_a_stop_while_workers_turn_to_the_challenger_says_that_it_is_set(
+    state: State, waiting_worker: Path
+) -> None:
+    process = begin(state, "shadow", "--version", "v1.1.0")
+
+    def chosen() -> bool:
+        waiting_worker.touch()
+        return state.challenger.exists()
+
+    wait_for(chosen, 30)
+    time.sleep(0.5)  # from the file to the wait
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (
+        7,
+        "error: the shadow is set to v1.1.0; stopped before every worker was heard of\n",
+    )
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
+def test_a_promote_that_ends_while_workers_get_ready_has_moved_nothing(
+    state: State, forks: Forks, waiting_worker: Path, ending: signal.Signals
+) -> None:
+    process = begin(state, "promote", "--version", "v1.1.0", "--force", "--reason", "drill")
 
     def asked() -> bool:
         waiting_worker.touch()

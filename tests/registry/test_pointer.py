@@ -78,7 +78,7 @@ def test_a_damaged_pointer_is_said_and_a_promote_goes_on_from_the_history(
 ) -> None:
     promote(state, "v1.0.0", "v1.1.0")
     state.champion.write_bytes(damage)
-    with pytest.raises(IntegrityError, match=r"registry verify. writes it anew"):
+    with pytest.raises(IntegrityError, match=r"registry verify. mends it"):
         pointer.read(state)
     promote(state, "v1.2.0")
     assert champion(state)["generation"] == 3

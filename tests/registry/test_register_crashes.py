@@ -25,7 +25,7 @@ from tests.server import bentoml_tags, command, environment, wait_for
 
 pytestmark = pytest.mark.long
 
-WHOLE_KILLS, LATE_KILLS = 10, 30
+WHOLE_KILLS, LATE_KILLS = 10, 50
 
 
 @pytest.fixture(scope="module")
