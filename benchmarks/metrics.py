@@ -66,8 +66,8 @@ FIGURES: dict[str, Callable[[Measurement], float]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.metrics", description=__doc__)
-    parser.add_argument("--rounds", type=running.positive, default=10)
-    parser.add_argument("--seconds", type=running.positive, default=3, help="of one measurement")
+    parser.add_argument("--rounds", type=running.positive, default=30)
+    parser.add_argument("--seconds", type=running.positive, default=1, help="of one measurement")
     running.add_flags(parser, quick="one round of one second")
     options = parser.parse_args(arguments)
     if not load.is_installed():

@@ -67,8 +67,9 @@ class Predictor:
                 for exchange in exchanges:
                     exchange.refusal = Refusal.of(503, _NOT_LOGGED)
                 return
-        for exchange in exchanges:
-            metrics.count_scores(exchange.scores, _version(exchange).threshold)
+        for version, scored in _by_version(exchanges):
+            scores = [score for exchange in scored for score in exchange.scores]
+            metrics.count_scores(scores, version.threshold)
 
 
 def answer(exchange: Exchange) -> bytes:
