@@ -1,12 +1,14 @@
 """Load from wrk: requests that vary, and its summary as numbers."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.errors import BenchmarkError
 
@@ -28,11 +30,15 @@ end
 
 function done(summary, latency)
   local failed = summary.errors
+  local counts = {}
+  for index = 1, #latency do
+    counts[index] = string.format('[%d, %d]', latency(index))
+  end
   io.write(string.format(
-    '\\nRESULT {"requests": %d, "microseconds": %d, "failed": %d, "percentiles": [%d, %d, %d]}\\n',
+    '\\nRESULT {"requests": %d, "microseconds": %d, "failed": %d, "counts": [%s]}\\n',
     summary.requests, summary.duration,
     failed.connect + failed.read + failed.write + failed.status + failed.timeout,
-    latency:percentile(50), latency:percentile(95), latency:percentile(99)))
+    table.concat(counts, ', ')))
 end
 """
 _MARK = "RESULT "
@@ -50,7 +56,8 @@ def is_installed() -> bool:
 
 @dataclass(frozen=True)
 class Load:
-    """What one run of wrk saw. `failed`: answers of 400 and above, socket errors, timeouts."""
+    """What one run of wrk saw. `failed`: answers of 400 and above, socket errors, timeouts.
+    `counts`: microseconds, and how many answers took them."""
 
     requests: int
     seconds: float
@@ -58,6 +65,11 @@ class Load:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    counts: tuple[tuple[int, int], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Without the counts."""
+        return {key: value for key, value in vars(self).items() if key != "counts"}
 
 
 @dataclass(frozen=True)
@@ -90,9 +102,21 @@ class Generator:
         return _parsed(lines[0].removeprefix(_MARK))
 
 
+def percentile_ms(counts: Iterable[tuple[int, int]], percent: float) -> float:
+    """The nearest rank of so many answers (count) that took so many microseconds; 0 of none."""
+    ordered = sorted(counts)
+    rank = math.ceil(percent / 100 * sum(count for _, count in ordered))
+    for microseconds, count in ordered:
+        rank -= count
+        if rank <= 0:
+            return microseconds / 1000
+    return 0.0
+
+
 def _parsed(result: str) -> Load:
     facts = json.loads(result)
-    p50, p95, p99 = (microseconds / 1000 for microseconds in facts["percentiles"])
+    counts = tuple((microseconds, count) for microseconds, count in facts["counts"])
+    p50, p95, p99 = (percentile_ms(counts, percent) for percent in (50, 95, 99))
     return Load(
         requests=facts["requests"],
         seconds=facts["microseconds"] / 1e6,
@@ -100,4 +124,5 @@ def _parsed(result: str) -> Load:
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
+        counts=counts,
     )

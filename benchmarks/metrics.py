@@ -93,7 +93,8 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
     Console(width=max(Console().width, 100)).print(_table(measured, f"{rounds} × {seconds} s"))
     print(f"a scrape: median {median(scrapes):.1f} ms, slowest of {_SCRAPES} {max(scrapes):.1f} ms")
     if options.json:
-        options.json.write_text(json.dumps([asdict(one) for one in measured], indent=1) + "\n")
+        facts = [{**asdict(one), "load": one.load.to_dict()} for one in measured]
+        options.json.write_text(json.dumps(facts, indent=1) + "\n")
     failed = sum(one.load.failed for one in measured)
     idle = sum(not one.load.requests for one in measured)
     print(f"{failed} errors, {idle} measurements without an answer")

@@ -107,7 +107,7 @@ def as_json(measured: Sequence[Measurement], facts: dict[str, Any]) -> dict[str,
                     {
                         "service": m.service,
                         "round": m.round,
-                        **asdict(m.load),
+                        **m.load.to_dict(),
                         "rows_per_second": m.rows_per_second,
                         "cpu_seconds": m.cpu_seconds,
                     }

@@ -36,7 +36,7 @@ CHUNK_ROWS = 256
 """Rows that are scored and logged in one go; a longer request is scored in several."""
 GATHER_SECONDS = 1.0
 """How long rows may gather before a chunk that is not full is scored."""
-REQUESTS_A_MEETING = 500
+REQUESTS_A_MEETING = 1000
 """Of so many requests one at most is in flight while a chunk is scored."""
 LAST_SECONDS = 1.0
 """What the rows that wait when the service stops may take."""

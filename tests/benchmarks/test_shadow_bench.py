@@ -2,28 +2,65 @@
 
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from benchmarks.load import Load
+from benchmarks.load import Load, percentile_ms
 from benchmarks.results import Case
-from benchmarks.shadow import Measurement, ratio
+from benchmarks.shadow import CASES, Measurement, answers, beyond, pooled, ratio
 from registry.state import PROJECT
 
 
-def test_the_ratio_is_of_on_to_off_in_the_same_round() -> None:
-    case = Case(1, 1)
-    measured = [
-        Measurement(case, number, shadow, Load(9, 1.0, 0, 1.0, 1.0, p99), 1.0)
-        for number, shadow, p99 in [
-            (1, True, 3.0),
-            (1, False, 2.0),
-            (2, False, 8.0),
-            (2, True, 4.0),
-        ]
+def measured(*runs: tuple[int, bool, Sequence[int]], case: Case = CASES[0]) -> list[Measurement]:
+    """Of round, shadow, and the milliseconds of each answer."""
+    found = []
+    for number, shadow, times in runs:
+        counts = tuple(Counter(1000 * time for time in times).items())
+        load = Load(len(times), 1.0, 0, 0.0, 0.0, 0.0, counts)
+        found.append(Measurement(case, number, shadow, load, 1.0))
+    return found
+
+
+@given(
+    runs=st.lists(st.lists(st.integers(1, 99), min_size=1), min_size=1),
+    percent=st.sampled_from([1, 50, 95, 99, 100]),
+)
+def test_a_pooled_percentile_has_so_many_of_all_answers_below_it(
+    runs: list[list[int]], percent: int
+) -> None:
+    loads = [one.load for run in runs for one in measured((1, True, run))]
+    found = pooled([answers(load) for load in loads], percent)
+    assert percentile_ms([pair for load in loads for pair in load.counts], percent) == found
+    together = [time for run in runs for time in run]
+    assert 100 * sum(time <= found for time in together) >= percent * len(together)
+    assert 100 * sum(time < found for time in together) < percent * len(together)
+
+
+def test_the_ratio_is_of_all_answers_on_to_all_off() -> None:
+    runs = measured((1, True, [1] * 98 + [9, 9]), (1, False, [1] * 98 + [6, 6]))
+    found = ratio(runs, 99)
+    assert (found.value, found.low, found.high) == (1.5, 1.5, 1.5)
+    assert ratio(runs, 50).value == 1.0
+
+
+def test_the_interval_tells_that_rounds_differ() -> None:
+    calm = [(number, shadow, [2]) for number in range(4) for shadow in (True, False)]
+    found = ratio(measured(*calm, (4, True, [8]), (4, False, [2])), 99)
+    assert (found.low, found.high) == (1.0, 4.0)
+
+
+@pytest.mark.parametrize(("on", "told"), [(105, False), (106, True), (50, False)])
+def test_what_is_above_the_limit_is_told(on: int, told: bool) -> None:
+    runs = [
+        one for case in CASES for one in measured((1, True, [on]), (1, False, [100]), case=case)
     ]
-    found = ratio(measured, "p99_ms")
-    assert (found.median, found.low, found.high) == (1.0, 0.5, 1.5)
+    found = beyond(runs)
+    assert len(found) == (len(CASES) if told else 0)
+    assert all("p99 is 6.0% higher" in words for words in found)
 
 
 @pytest.mark.parametrize("flags", [["--home", "x"], ["--challenger", "v1.1.0"]])
