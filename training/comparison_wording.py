@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from monitoring.rendering.wording import figure, percent
+from registry.errors import GuardrailError
 from registry.verdict import Check, points
 
 Document: TypeAlias = Mapping[str, Any]
@@ -34,8 +35,11 @@ def command(document: Document) -> str | None:
     """The command of the next step, where there is one to give."""
     version = shlex.quote(document["model_version"])
     step = document["next_step"]
+    promote = f"python -m registry promote --version {version}"
+    if document["registered"] and _takes_force(document):
+        return f'{promote} --force --reason "…"'
     if step == "promote":
-        return f"python -m registry promote --version {version}"
+        return promote
     if step == "shadow":
         return f"python -m registry shadow --version {version}"
     if step == "confirm":
@@ -176,26 +180,40 @@ def _guarded(document: Document) -> str:
 
 
 def _next(document: Document) -> str:
-    new, old = document["model_version"], document["champion_version"]
     promotion, step = document["promotion"], document["next_step"]
     if promotion is not None and promotion["done"]:
         told = promotion["problem"] or promotion["words"]
         return f"Promoted: {told}."
     if document["dry_run"]:
-        advice = "run it without --dry-run" if step == "promote" else _advice(step, old)
+        advice = _advice(document)
+        if step == "promote":
+            advice = "run it with --promote instead of --dry-run"
         return f"Nothing was registered (dry run): {advice}."
-    stands = f"{new} is registered as a challenger"
+    stands = f"{document['model_version']} is registered as a challenger"
     if promotion is not None:
         stands += f" and was not promoted: {promotion['problem']}"
-    return f"{stands}; {_advice(step, old)}."
+    return f"{stands}; {_advice(document)}."
 
 
-def _advice(step: str, champion: str | None) -> str:
+def _advice(document: Document) -> str:
+    champion = document["champion_version"]
     keep = f"keep {champion}" if champion else "do not promote it"
-    return {
+    advice = {
         "promote": "promote it",
         "keep": keep,
         "shadow": f"{keep} for now, and let it show what it can do in its shadow or on more labels",
-        "more_labels": f"{keep} until more labels are in, or promote it with --force --reason",
-        "look": "see why it cannot be compared, or promote it with --force --reason",
-    }[step]
+        "more_labels": f"{keep} until more labels are in",
+        "look": "see why it cannot be compared",
+    }[document["next_step"]]
+    return f"{advice}, or promote it with --force --reason" if _takes_force(document) else advice
+
+
+def _takes_force(document: Document) -> bool:
+    """Whether only a person's decision makes it the champion: the guardrails refused it, or would
+    where it is not shown to be worse."""
+    promotion = document["promotion"]
+    if promotion is not None:
+        return bool(promotion.get("exit_code") == GuardrailError.exit_code)
+    if document["verdict"]["status"] == "pass":
+        return False
+    return document["next_step"] in ("more_labels", "look")

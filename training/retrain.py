@@ -1,5 +1,9 @@
 """`python -m training.retrain`: a challenger from new rows, held against the champion on the same
-held-out rows, registered, and promoted if that is asked for and the guardrails pass."""
+held-out rows, registered, and promoted if that is asked for and the guardrails pass.
+
+Exit codes: 0 done, or with --dry-run: the guardrails would let it be promoted; 1 unexpected, or
+registered already; 2 usage or contract; 3 too few rows; 4 the guardrails refuse to promote it (it
+is registered), or with --dry-run: would refuse; 5, 6, 7 as of `registry promote`; 130 stopped."""
 
 import argparse
 import json
@@ -20,8 +24,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 done, whatever the answer; 2 usage or contract; 3 too few rows; 4 the guardrails refused a
-    --promote (the version is registered); 5, 6, 7 as in registry.errors; 130 stopped."""
+    """As the module says; what is registered stays so, whatever the code."""
     options = flags.parse(_parser(), arguments)
     with stopping.stoppable():
         try:
@@ -52,7 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--force", action="store_true", help="promote without the guardrails; needs --reason"
     )
-    parser.add_argument("--dry-run", action="store_true", help="compare, but register nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="compare, but register nothing; exits 4 where --promote would be refused",
+    )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.add_argument("--configuration", type=Path, help="default: configuration.yaml")
     return parser

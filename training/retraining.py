@@ -85,8 +85,9 @@ def run(state: State, plan: Plan, console: Console) -> Outcome:
             "registered": False,
             "promotion": None,
         }
-        outcome = Outcome(document)
-        if not plan.dry_run:
+        if plan.dry_run:
+            outcome = Outcome(document, _foretold(plan, document))
+        else:
             outcome = _commit(state, plan, artifacts, reigning, document, progress)
     outcome.document["next_step"] = comparison_wording.next_step(outcome.document)
     return outcome
@@ -98,6 +99,16 @@ def _refuse_early(state: State, plan: Plan) -> None:
     nearest = next(folder for folder in (state.models, *state.models.parents) if folder.exists())
     if not plan.dry_run and not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise UsageError(f"{state.models}: cannot be written; nothing could be registered there")
+
+
+def _foretold(plan: Plan, document: Mapping[str, Any]) -> int:
+    """What a dry run ends with: as a `--promote` would that the guardrails decide."""
+    refused = not plan.force and _is_refused(document["verdict"])
+    return GuardrailError.exit_code if refused else 0
+
+
+def _is_refused(verdict: Mapping[str, Any]) -> bool:
+    return bool(verdict["status"] != "pass")
 
 
 def _commit(
@@ -143,7 +154,7 @@ def _promote(
             found = challenge.judge(
                 state, champion=champion, challenger=stored, settings=plan.configuration
             )
-        if found["status"] != "pass":
+        if _is_refused(found):
             raise GuardrailError("the guardrails do not let it take the champion's place")
         return found
 

@@ -154,7 +154,7 @@ def test_three_sentences_answer_judge_and_say_what_next(
     assert len(sentences) == 3
     assert [word for word in words if word not in " ".join(sentences)] == []
     assert "None" not in " ".join(sentences)
-    assert (comparison_wording.command(whole) is not None) == (step == "promote")
+    assert (comparison_wording.command(whole) is not None) == (step != "keep")
 
 
 def test_more_rows_are_counted_by_the_root_law(fitted: Trained) -> None:
@@ -201,7 +201,7 @@ def test_what_came_of_a_promote_is_told(
 
 def test_a_dry_run_says_that_nothing_was_registered(fitted: Trained) -> None:
     dry = {"dry_run": True, "registered": False}
-    assert "Nothing was registered (dry run): run it without --dry-run." in shown(
+    assert "Nothing was registered (dry run): run it with --promote instead of --dry-run." in shown(
         document(compared(noise=(6.0, 0.3)), fitted, **dry)
     )
 

@@ -16,7 +16,7 @@ import yaml
 from registry import heartbeat, moves, pointer
 from registry.heartbeat import Beat
 from registry.state import State
-from tests.training.test_retrain import Place, rows
+from tests.training.places import Place, rows
 from tests.training.tiny import configuration, content, trained
 from training import artifacts, comparison_page, comparison_wording, retrain
 
