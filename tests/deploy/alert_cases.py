@@ -150,6 +150,7 @@ CASES = [
     Case("none for four days", "7d", set(), {PREDICTIONS: _daily(2, idle=2000)}, step=300, base=silent),
     # Budget: failures that come and go, so that DatathonErrors does not fire
     Case("bursts, fast", "95m", {"DatathonBudgetFast", "DatathonBudgetSlow"}, {PREDICT_500: " ".join(f"{n * 60}+15x3 {n * 60 + 60}+0x34" for n in range(14))}),
+    Case("bursts, after a log that failed", "95m", {"DatathonBudgetFast", "DatathonBudgetSlow"}, {LOG_FAILURES: "0+0x199 0+3x20 60+0xN", PREDICT_500: " ".join(f"{n * 60}+15x3 {n * 60 + 60}+0x34" for n in range(14))}),
     Case("one burst", "60m", set(), {PREDICT_500: "0+0x120 0+15x20 300+0x400", PREDICT_200: growing(3)}),
     Case("four errors in a quiet hour", "80m", set(), {PREDICT_200: until(40, "0+0.5", "20+0"), PREDICT_500: "0+0x30 1 1 2 3 4+0x400"}),
     Case("errors told once", "80m", set(), {PREDICT_500: "0+0x120 0+15x60 900+0xN"}),

@@ -83,12 +83,14 @@ def test_inhibition_names_alerts_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("firing", "told"),
     [
-        # on_log_failure: refuse
-        ("LogFailing Errors Degraded DiskFilling BudgetFast BudgetSlow", "LogFailing"),
+        # on_log_failure: refuse; with serve, the errors are another incident
+        ("LogFailing Errors Degraded DiskFilling BudgetFast BudgetSlow", "LogFailing Errors"),
+        ("LogFailing BudgetFast", "LogFailing BudgetFast"),
         ("NoChampion Errors Degraded WorkerRestarted GenerationsDisagree", "NoChampion"),
         ("WorkerRestarted Degraded", "WorkerRestarted Degraded"),
         ("Down NoChampion LogFailing WorkerStuck", "Down"),
         ("RecallConfirmed RecallBreach EstimatedRecall", "RecallConfirmed"),
+        ("DriftRed EstimatedRecall", "DriftRed EstimatedRecall"),  # to two teams
     ],
 )
 def test_of_one_incident_only_the_cause_is_told(firing: str, told: str) -> None:
