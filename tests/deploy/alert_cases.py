@@ -109,6 +109,10 @@ CASES = [
     Case("4 % free", "20m", {"DatathonDiskFilling"}, {FREE: always(4e9)}),
     Case("4 % free for a moment", "20m", set(), {FREE: "4e9+0x20 50e9+0x300"}),
     Case("full within a day", "8h", {"DatathonDiskFilling"}, {FREE: growing(-18e6, 30e9)}, step=60),
+    Case("full within three hours", "50m", {"DatathonDiskFilling"}, {FREE: growing(-250e6, 45e9)}, step=60),
+    Case("faster, with more than half free", "50m", set(), {FREE: growing(-500e6, 95e9)}, step=60),
+    Case("more slowly, from half free", "2h", set(), {FREE: growing(-50e6, 45e9)}, step=60),
+    Case("a large file that takes ten minutes", "60m", set(), {FREE: "45e9+0x39 43e9-2e9x9 25e9+0xN"}, step=60),
     Case("one large file", "8h", set(), {FREE: until(400, "30e9+0", "15e9+0")}, step=60),
     Case("the trend of a minute", "20m", set(), {FREE: growing(-50e6, 24e9)}),
     # Model
