@@ -9,7 +9,7 @@ from monitoring.status.findings import Finding, Severity
 from registry.tenure import duration
 
 LITTLE_DISK, ALMOST_FULL = 0.10, 0.05
-QUIET, IN_USE = timedelta(hours=6), timedelta(days=3)
+QUIET, IN_USE = timedelta(hours=6), timedelta(days=14)
 
 
 def log_failing(facts: Facts) -> Iterator[Finding]:
@@ -36,7 +36,7 @@ def disk_filling(facts: Facts) -> Iterator[Finding]:
 
 
 def no_predictions(facts: Facts) -> Iterator[Finding]:
-    """It is up and nobody has asked it for long, though somebody did in the last days."""
+    """It is up and nobody has asked it for long, though somebody did in the last two weeks."""
     newest, uptime = facts.storage.newest_row, facts.health.uptime_seconds
     if newest is None or facts.health.status != "ok" or uptime is None:
         return

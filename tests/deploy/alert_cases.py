@@ -47,16 +47,21 @@ _NO_TRAFFIC = {PREDICT_200: always(9), PREDICTIONS: always(9)} | {
 DAY = 288  # samples of five minutes
 
 
-def _daily(days: int, *, idle: int) -> str:
-    """Ten hours of predictions a day, fourteen of none, then `idle` samples without any."""
-    parts = [f"{day * 120}+1x119 {day * 120 + 120}+0x{DAY - 121}" for day in range(days)]
-    return " ".join([*parts, f"{days * 120}+0x{idle}"])
+def _days(calls: str) -> str:
+    """A letter a day: `x` has ten hours of predictions and fourteen of none, `.` has none."""
+    parts, total = [], 0
+    for day in calls:
+        if day == "x":
+            parts.append(f"{total}+1x119")
+            total += 120
+        parts.append(f"{total}+0x{DAY - (121 if day == 'x' else 1)}")
+    return " ".join(parts)
 
 
 CASES = [
     Case("healthy", "90m", set(), {}),
     Case("nobody ever called", "90m", set(), {}, base=silent),
-    Case("a rhythm of days", "5d", set(), {PREDICTIONS: _daily(6, idle=9)}, step=300, base=silent),
+    Case("a rhythm of days", "5d", set(), {PREDICTIONS: _days("xxxxxx")}, step=300, base=silent),
     Case("two healthy services", "30m", set(), {}, {}),
     # Down
     Case("down", "2m", {"DatathonDown"}, _GONE),
@@ -148,10 +153,16 @@ CASES = [
     Case("none for 5 h", "7h", set(), {PREDICTIONS: until(24, "0+9", "207+0")}, step=300),
     Case("none, and the service restarted", "9h", {"DatathonNoPredictions"}, {PREDICTIONS: "0+9x23 207+0x20 0+0xN"}, step=300),
     Case("one of two gets none", "9h", set(), {}, {PREDICTIONS: until(24, "0+9", "207+0")}, step=300),
-    Case("a night like the one before", "40h", set(), {PREDICTIONS: _daily(2, idle=900)}, step=300, base=silent),
-    Case("a day unlike the one before", "57h", {"DatathonNoPredictions"}, {PREDICTIONS: _daily(2, idle=900)}, step=300, base=silent),
-    Case("still silent the night after", "70h", {"DatathonNoPredictions"}, {PREDICTIONS: _daily(2, idle=900)}, step=300, base=silent),
-    Case("none for four days", "7d", set(), {PREDICTIONS: _daily(2, idle=2000)}, step=300, base=silent),
+    Case("a night like the one before", "40h", set(), {PREDICTIONS: _days("xx..")}, step=300, base=silent),
+    Case("a day unlike the one before", "57h", {"DatathonNoPredictions"}, {PREDICTIONS: _days("xx..")}, step=300, base=silent),
+    Case("still silent the night after", "70h", {"DatathonNoPredictions"}, {PREDICTIONS: _days("xx..")}, step=300, base=silent),
+    Case("none for five days", "7d", {"DatathonNoPredictions"}, {PREDICTIONS: _days("xx......")}, step=300, base=silent),
+    Case("none for eight days", "10d", {"DatathonNoPredictions"}, {PREDICTIONS: _days("xx.........")}, step=300, base=silent),
+    Case("none for thirteen days", "15d", {"DatathonNoPredictions"}, {PREDICTIONS: _days("xx..............")}, step=300, base=silent),
+    Case("in use no more", "16d", set(), {PREDICTIONS: _days("xx...............")}, step=300, base=silent),
+    Case("a weekend like the one before", "13d12h", set(), {PREDICTIONS: _days("xxxxx..xxxxx...")}, step=300, base=silent),
+    Case("a Monday unlike the one before", "14d8h", {"DatathonNoPredictions"}, {PREDICTIONS: _days("xxxxx..xxxxx...")}, step=300, base=silent),
+    Case("a first week that nobody called before", "10d12h", {"DatathonNoPredictions"}, {PREDICTIONS: _days(".......xxx.")}, step=300, base=silent),
     # Budget: failures that come and go, so that DatathonErrors does not fire
     Case("bursts, fast", "95m", {"DatathonBudgetFast", "DatathonBudgetSlow"}, {PREDICT_500: " ".join(f"{n * 60}+15x3 {n * 60 + 60}+0x34" for n in range(14))}),
     Case("bursts, after a log that failed", "95m", {"DatathonBudgetFast", "DatathonBudgetSlow"}, {LOG_FAILURES: "0+0x199 0+3x20 60+0xN", PREDICT_500: " ".join(f"{n * 60}+15x3 {n * 60 + 60}+0x34" for n in range(14))}),

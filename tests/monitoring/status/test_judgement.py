@@ -211,6 +211,13 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
         "curl",
     ),
     (
+        "silence of two weeks",
+        replace(with_storage(newest_row=before(days=13)), traffic=IDLE),
+        "yellow",
+        "DatathonNoPredictions",
+        "curl",
+    ),
+    (
         "drift",
         with_drift(status="red", red=("inde",)),
         "red",
