@@ -28,6 +28,7 @@ JUMP_OF_ODDS, SHIFT_OF_ODDS = 4.0, 1.5
 # Distance of the labelled rows' scores from those of all rows that should have a label.
 STRONG_SELECTION, SOME_SELECTION = 0.10, 0.03
 STRONG_IF_EARLY = 0.30  # what comes early can differ because the time differs
+OVERDUE_DAYS = 30  # later than labels are due: then there should have been an import
 SURE, LIKELY = 0.001, 0.01
 
 
@@ -98,6 +99,7 @@ def document(outcomes: Outcomes, arrivals: Arrivals, checks: Sequence[Check]) ->
         "labelled": len(known),
         "coverage": _share(outcomes.labelled[due]),
         "delay_days": spread and dict(zip(("median", "p95"), spread, strict=True)),
+        "overdue_days": arrivals.delay_days + OVERDUE_DAYS,
         "revised": int(np.count_nonzero(known.revised)),
         "conflicts": int(np.count_nonzero(outcomes.labels == CONFLICT)),
         "orphans": arrivals.orphans,

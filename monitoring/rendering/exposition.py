@@ -23,6 +23,7 @@ _FAILING = "datathon_report_failing_timestamp_seconds"
 _STATUSES = {"green": 0, "yellow": 1, "red": 2, "inconclusive": 3}
 _CODES = "0 green, 1 yellow, 2 red, 3 inconclusive"
 _SECONDS = 10
+_DAY = 86_400
 
 
 class PushError(RegistryError):
@@ -160,3 +161,7 @@ def _add_performance(families: _Families, document: Document) -> None:
         "datathon_label_coverage", "Share of due predictions with a label", labels["coverage"]
     )
     families.add("datathon_labelled_rows", "Predictions with a label", labels["labelled"])
+    families.add(
+        "datathon_label_overdue_seconds", "How long after an import the next one is overdue",
+        labels["overdue_days"] * _DAY,
+    )  # fmt: skip

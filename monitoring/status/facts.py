@@ -175,7 +175,8 @@ class Drift:
 
 @dataclass(frozen=True)
 class Performance:
-    """The newest background performance report; `problem` and `failing_since` as of drift."""
+    """The newest background performance report; `problem` and `failing_since` as of drift. So
+    many days after an import of labels the next one is overdue (`overdue_days`)."""
 
     made_at: datetime | None = None
     version: str | None = None
@@ -185,6 +186,7 @@ class Performance:
     floor: float | None = None
     coverage: float | None = None
     labelled: int | None = None
+    overdue_days: float | None = None
     estimated: Interval | None = None
     problem: str | None = None
     failing_since: datetime | None = None

@@ -17,6 +17,7 @@ _STATUSES = ("green", "yellow", "red", "inconclusive")  # in the order of their 
 _MOST_BYTES = 64 * 1024 * 1024
 _FAILING = "datathon_report_failing_timestamp_seconds"
 _METRICS = "/metrics"
+_DAY = 86_400
 
 
 def drift(state: State, scraped: Scrape | None) -> Drift:
@@ -78,6 +79,7 @@ def _performance(content: Mapping[str, Any]) -> Performance:
         floor=_number(content["recall_floor"]),
         coverage=_number(labels["coverage"]),
         labelled=int(labels["labelled"]),
+        overdue_days=_number(labels.get("overdue_days")),  # an earlier release had none
         estimated=_estimated(content),
     )
 
@@ -108,6 +110,7 @@ def _measured_performance(scraped: Scrape, otherwise: Performance) -> Performanc
     if made_at is None:
         return replace(otherwise, failing_since=scraped.moment(_FAILING, kind="performance"))
     labelled = scraped.value("datathon_labelled_rows", kind="performance")
+    overdue = scraped.value("datathon_label_overdue_seconds", kind="performance")
     return Performance(
         made_at=made_at,
         version=_version(scraped, "performance"),
@@ -116,6 +119,7 @@ def _measured_performance(scraped: Scrape, otherwise: Performance) -> Performanc
         floor=scraped.value("datathon_recall_floor", kind="performance"),
         coverage=scraped.value("datathon_label_coverage", kind="performance"),
         labelled=None if labelled is None else int(labelled),
+        overdue_days=None if overdue is None else overdue / _DAY,
         estimated=_measured(scraped, "datathon_estimated_recall", "performance"),
         source=_METRICS,
     )

@@ -6,9 +6,10 @@ from datetime import timedelta
 from monitoring.status import remedies
 from monitoring.status.facts import Drift, Facts, Interval, Performance
 from monitoring.status.findings import Finding
+from monitoring.status.storage_rules import IN_USE
 from registry.tenure import duration
 
-LABELS_AFTER, ASKED = timedelta(days=120), timedelta(days=3)
+OVERDUE_DAYS = 120.0  # where no report says when an import is overdue
 DEFAULT_FLOOR = 0.70
 _STALE_REFRESHES = 3
 _LEAST_STALE = timedelta(hours=1)
@@ -110,10 +111,12 @@ def reports_stale(facts: Facts) -> Iterator[Finding]:
 def no_labels(facts: Facts) -> Iterator[Finding]:
     """Labels came once and come no more, or are due and none came."""
     at, newest = facts.storage.labels_at, facts.storage.newest_row
-    asked = newest is not None and facts.age(newest) < ASKED
-    if asked and at is not None and facts.age(at) > LABELS_AFTER:
-        ago = duration(facts.age(at).total_seconds())
-        sentence = f"No labels were imported for {ago}: recall is not known any more"
+    said = facts.performance.overdue_days
+    overdue = (OVERDUE_DAYS if said is None else said) * 86_400
+    age = 0.0 if at is None else facts.age(at).total_seconds()
+    asked = newest is not None and facts.age(newest) < IN_USE
+    if asked and age > overdue:
+        sentence = f"No labels were imported for {duration(age)}: recall is not known any more"
     elif facts.performance.coverage == 0:
         sentence = "Labels are due and none is there: recall is not known"
     else:

@@ -21,6 +21,7 @@ FREE = "datathon_log_disk_free_bytes"
 PREDICTIONS = "datathon_predictions_total"
 COVERAGE = 'datathon_label_coverage{kind="performance"}'
 LABELS_AT = "datathon_label_timestamp_seconds"
+OVERDUE = 'datathon_label_overdue_seconds{kind="performance"}'
 RECALL = 'datathon_recall{kind="performance"}'
 RECALL_HIGH = 'datathon_recall_high{kind="performance"}'
 ESTIMATED = 'datathon_estimated_recall{kind="drift"}'
@@ -77,6 +78,7 @@ def healthy(step: int) -> dict[str, str | None]:
         DRIFT_STATUS: always(0),
         COVERAGE: always(0.9),
         LABELS_AT: always(0),
+        OVERDUE: always(120 * 86400),
     }
     series |= {BUCKET % le: growing(step) for le in ("0.3", "0.4", "0.5", "0.75", "+Inf")}
     series |= {DRIFT % name: always(0) for name in ("score", "idade", "inde")}

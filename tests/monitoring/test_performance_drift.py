@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from sklearn import metrics as reference
 
 from monitoring import performance_drift
@@ -184,6 +185,21 @@ def test_the_calibration_that_a_version_keeps_gives_an_estimate(
     assert later["estimate_error"]["recall"] == pytest.approx(
         later["estimate"]["metrics"]["recall"]["value"] - real, abs=1e-6
     )
+
+
+@pytest.mark.parametrize(("delay", "overdue"), [(90, 120), (365, 395)])
+def test_an_import_is_overdue_a_month_later_than_labels_are_due(
+    state: State, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    delay: int, overdue: int,
+) -> None:  # fmt: skip
+    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
+    content["performance"]["label_delay_days"] = delay
+    content["watch"]["performance_days"] = delay + 30
+    path = tmp_path / "configuration.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    monkeypatch.setenv("DATATHON_CONFIGURATION", str(path))
+    Stream(50).log(state)
+    assert report()[1]["labels"]["overdue_days"] == overdue
 
 
 def test_labels_that_are_not_due_yet_are_waited_for(state: State, report: Report) -> None:

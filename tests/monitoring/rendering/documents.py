@@ -231,6 +231,7 @@ def performance(**changes: Any) -> Document:
             "labelled": 850,
             "coverage": 850 / 900,
             "delay_days": {"median": 90.0, "p95": 120.5},
+            "overdue_days": 120,
             "revised": 3,
             "conflicts": 0,
             "orphans": 12,

@@ -59,6 +59,7 @@ def test_a_performance_report_becomes_series(tmp_path: Path) -> None:
     assert found["datathon_recall_high", "performance", None] == pytest.approx(0.714)
     assert found["datathon_recall_floor", "performance", None] == 0.7
     assert found["datathon_label_coverage", "performance", None] == pytest.approx(850 / 900)
+    assert found["datathon_label_overdue_seconds", "performance", None] == 10_368_000
     assert found["datathon_report_status", "performance", None] == 1
 
 

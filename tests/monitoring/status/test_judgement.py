@@ -89,6 +89,9 @@ GREEN = {
     "a quarter free": with_storage(free_bytes=1e10, size_bytes=1e11),
     "an evening": replace(with_storage(newest_row=before(hours=5)), traffic=IDLE),
     "a holiday": replace(with_storage(newest_row=before(days=20)), traffic=IDLE),
+    "labels that come after a year": replace(
+        with_performance(overdue_days=395.0), storage=replace(STORAGE, labels_at=before(days=394))
+    ),
     "empty contacts": replace(WELL, settings=replace(SETTINGS, contacts=(("on_call", ""),))),
 }
 
@@ -255,6 +258,15 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
     (
         "no labels for long",
         with_storage(labels_at=before(days=121)),
+        "yellow",
+        "DatathonNoLabels",
+        "python -m monitoring.labels import",
+    ),
+    (
+        "no labels for longer than they take",
+        replace(
+            with_performance(overdue_days=45.0), storage=replace(STORAGE, labels_at=before(days=46))
+        ),
         "yellow",
         "DatathonNoLabels",
         "python -m monitoring.labels import",

@@ -33,7 +33,15 @@ def test_the_newest_reports_are_read(state: State) -> None:
     assert found.since == datetime(2026, 11, 19, tzinfo=UTC)
     assert found.estimated == Interval(0.68, 0.64, 0.72)
     assert recall.recall == Interval(0.66, 0.606, 0.714)
-    assert recall.floor == 0.7
+    assert (recall.floor, recall.overdue_days) == (0.7, 120)
+
+
+def test_a_report_of_an_earlier_release_says_not_when_labels_are_overdue(state: State) -> None:
+    content = documents.performance()
+    del content["labels"]["overdue_days"]
+    keep(state, "performance", content)
+    found = latest.performance(state, None)
+    assert (found.status, found.overdue_days) == ("yellow", None)
 
 
 def test_a_report_that_had_no_data_says_so(state: State) -> None:
@@ -100,6 +108,7 @@ datathon_recall_high{kind="performance",model="m",model_version="v1.0.0"} 0.72
 datathon_recall_floor{kind="performance",model="m",model_version="v1.0.0"} 0.7
 datathon_label_coverage{kind="performance",model="m",model_version="v1.0.0"} 0.9
 datathon_labelled_rows{kind="performance",model="m",model_version="v1.0.0"} 450
+datathon_label_overdue_seconds{kind="performance",model="m",model_version="v1.0.0"} 34128000
 """
 
 
@@ -113,6 +122,7 @@ def test_where_the_files_are_elsewhere_the_metrics_tell(state: State) -> None:
     assert found.estimated == Interval(0.75)
     assert (recall.status, recall.recall) == ("yellow", Interval(0.66, 0.6, 0.72))
     assert (recall.floor, recall.coverage, recall.labelled) == (0.7, 0.9, 450)
+    assert recall.overdue_days == 395
 
 
 def test_where_the_files_are_elsewhere_the_metrics_tell_of_a_report_that_cannot_be_made(
