@@ -1,16 +1,20 @@
 """Each incident reaches the webhook as its own alert and no other: two real services on one state,
 a real Prometheus with shortened windows, and Alertmanager. What drills show is not repeated here,
-and what takes hours of history (budgets, silence, labels) is promtool's to show."""
+and what takes hours of history (budgets, silence) is promtool's to show."""
 
 import csv
+import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Set
-from contextlib import ExitStack
+import threading
+import time
+from collections.abc import Callable, Iterator, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -18,7 +22,7 @@ from monitoring.watching.stack import Stack
 from monitoring.watching.webhook import Notification
 from tests.disks import mounted
 from tests.server import Server, command, configured, wait_for
-from tests.service.rows import cohort_rows, logged
+from tests.service.rows import cohort_rows
 
 pytestmark = [
     pytest.mark.incident,
@@ -29,6 +33,7 @@ pytestmark = [
 ]
 SECONDS = 60.0
 NEVER_MS = 3_600_000
+UPLOAD_SECONDS = 0.34  # between the limits of the two alerts about latency, nearer to the lower
 
 
 @dataclass
@@ -66,6 +71,25 @@ class Watched:
         )
         self._nothing_else({("DatathonDown", "on-call")} if restarted else frozenset())
 
+    def called(self) -> None:
+        """Six hours without a prediction are three minutes here, and an incident of its own."""
+        assert self.first.predict(cohort_rows(1)).status_code == 200
+
+    def labels_come(self, rows: int, *, recall: float) -> None:
+        """So many rows are predicted, and the labels that come give them this recall."""
+        answers = self.first.predict(cohort_rows(rows)).json()
+        flagged = sum(answer["risk_label"] for answer in answers)
+        missed = round(flagged * (1 - recall) / recall)
+        path = self.home.parent / "labels.csv"
+        with path.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["prediction_id", "label"])
+            for answer in answers:
+                missing = not answer["risk_label"] and missed > 0
+                missed -= missing
+                writer.writerow([answer["prediction_id"], int(answer["risk_label"] or missing)])
+        command(self.home, "monitoring.labels", "import", path)
+
     def _nothing_else(self, besides: Set[tuple[str, str]] = frozenset()) -> None:
         since, name, receiver = self.expected
         found = {(one.name, one.receiver) for one in self._after(since) if one.firing}
@@ -79,14 +103,46 @@ class Watched:
         return self.stack.notifications()[since:]
 
 
-def quiet(folder: Path, *, workers: int, poll_ms: int) -> str:
+def quiet(folder: Path, *, workers: int, poll_ms: int, label_delay_days: int = 90) -> str:
     """A configuration whose reports are made only when a test asks."""
     path = Path(configured(folder, workers=workers, poll_ms=poll_ms))
     content = yaml.safe_load(path.read_text(encoding="utf-8")) | {
         "watch": {"refresh_seconds": 3600}
     }
+    content["performance"]["label_delay_days"] = label_delay_days
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return str(path)
+
+
+@contextmanager
+def meanwhile(act: Callable[[], object], *, pause_seconds: float) -> Iterator[None]:
+    """Somebody else does this over and over, until the end of the block."""
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(pause_seconds):
+            act()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def upload_slowly(client: httpx.Client) -> None:
+    """One prediction whose request takes its time to arrive."""
+    body = json.dumps({"instances": cohort_rows(1)}).encode()
+
+    def parts() -> Iterator[bytes]:
+        yield body[:1]
+        time.sleep(UPLOAD_SECONDS)
+        yield body[1:]
+
+    headers = {"Content-Type": "application/json"}
+    assert client.post("/predict", content=parts(), headers=headers).status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -141,31 +197,38 @@ def test_a_pointer_that_is_lost(watched: Watched) -> None:
     watched.over()
 
 
+def test_labels_that_are_due_and_do_not_come(watched: Watched, tmp_path: Path) -> None:
+    since = watched.count
+    at_once = quiet(tmp_path, workers=1, poll_ms=50, label_delay_days=0)
+    assert watched.first.predict(cohort_rows(100)).status_code == 200
+
+    def refresh() -> None:
+        command(watched.home, "monitoring.refresh", DATATHON_CONFIGURATION=at_once)
+
+    refresh()
+    with meanwhile(refresh, pause_seconds=5):  # or the reports are old before the hour is over
+        watched.told("DatathonNoLabels", "data-team", since)
+    watched.labels_come(40, recall=0.68)  # so few that they say nothing
+    refresh()
+    watched.over()
+
+
 def test_recall_that_may_be_below_its_floor(watched: Watched) -> None:
     since = watched.count
-    assert watched.first.predict(cohort_rows(300)).status_code == 200
-    records = logged(watched.home)
-    flagged = sum(record["risk_label"] for record in records)
-    missed = round(flagged * 0.32 / 0.68)  # recall 0.68, of which chance explains 0.70
-    labels = watched.home.parent / "labels.csv"
-    with labels.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["prediction_id", "label"])
-        for record in records:
-            missing = not record["risk_label"] and missed > 0
-            missed -= missing
-            writer.writerow([record["prediction_id"], int(record["risk_label"] or missing)])
-    command(watched.home, "monitoring.labels", "import", labels)
+    watched.labels_come(300, recall=0.68)  # of which chance explains 0.70
     command(watched.home, "monitoring.refresh")
     watched.told("DatathonRecallBreach", "tech-lead", since)
+    watched.labels_come(300, recall=1.0)
+    command(watched.home, "monitoring.refresh")
+    watched.over()
 
 
 def test_reports_that_are_old(watched: Watched) -> None:
-    """The one before is still told; it ends with a champion of which no label says anything."""
     since = watched.count
+    watched.called()
     watched.told("DatathonReportsStale", "on-call", since)
     command(watched.home, "monitoring.refresh")
-    watched.stack.wait_quiet("DatathonReportsStale", SECONDS)
+    watched.over()
 
 
 def test_workers_that_do_not_follow_the_pointer(watched: Watched) -> None:
@@ -181,7 +244,15 @@ def test_workers_that_do_not_follow_the_pointer(watched: Watched) -> None:
 
 def test_one_service_of_two_that_is_down(watched: Watched) -> None:
     since = watched.count
+    watched.called()
     watched.second.stop()
     watched.told("DatathonDown", "on-call", since)
     watched.second.__enter__()
+    watched.over()
+
+
+def test_requests_that_take_long_to_arrive(watched: Watched) -> None:
+    since = watched.count
+    with meanwhile(lambda: upload_slowly(watched.first.client), pause_seconds=0):
+        watched.told("DatathonLatencyWarning", "on-call", since)
     watched.over()
