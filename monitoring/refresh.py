@@ -19,7 +19,7 @@ from monitoring.rendering import exposition
 from monitoring.reports import NotEnoughDataError, Span
 from registry import configuration, flags, history, pointer
 from registry.configuration import WatchSettings
-from registry.errors import IntegrityError, RegistryError, UnknownVersionError
+from registry.errors import RegistryError, UnknownVersionError
 from registry.state import State, exclusive, replace_file
 
 _NICENESS = 19
@@ -162,7 +162,7 @@ def _labels_at(state: State) -> datetime | None:
     """When labels were last imported; None where none ever were, or they cannot be read."""
     try:
         newest = LabelStore(state.labels).current()["imported_at"].max()
-    except (IntegrityError, OSError):
+    except (RegistryError, OSError):
         return None
     return None if newest != newest else newest.to_pydatetime()  # NaT is not itself
 

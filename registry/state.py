@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:
         MovedError: someone else held it for longer than `seconds`; `busy` says what they do.
     """
     make_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = open_lock(path)
     try:
         deadline = time.monotonic() + seconds
         while True:
@@ -119,6 +119,13 @@ def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:
         os.close(handle)
 
 
+def open_lock(path: Path, access: int = os.O_RDWR) -> int:
+    """A handle of a lock file, which is made where there is none."""
+    handle = os.open(path, access | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    hand_over(path)
+    return handle
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Replace `path` so that a reader sees the old bytes or the new ones, after a power cut too."""
     make_folder(path.parent)
@@ -128,6 +135,7 @@ def replace_file(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), 0o644)
+            hand_over(Path(temporary))
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
     except BaseException:
@@ -143,7 +151,19 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
         return
     make_folder(path.parent)
     path.mkdir(mode, exist_ok=True)
+    hand_over(path)
     sync(path.parent)
+
+
+def hand_over(path: Path) -> None:
+    """Give what root made to whose the folder around it is: a state that root cares for belongs to
+    the service's user, who has to read it and write it. Nothing where this is not root."""
+    if os.geteuid() != 0:
+        return
+    # Root may not do so on every disk; there it stays root's, as it always did.
+    with suppress(OSError):
+        owner = path.parent.stat()
+        os.lchown(path, owner.st_uid, owner.st_gid)  # never what a link there points to
 
 
 def sync(path: Path) -> None:

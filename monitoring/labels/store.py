@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from monitoring.denied import denied
 from registry.errors import IntegrityError
 from registry.state import exclusive, replace_file
 
@@ -204,6 +205,8 @@ def _first_of(codes: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np
 def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, schema=_SCHEMA)
+    except PermissionError as error:
+        raise denied(path, path.parent.parent) from error
     except (pa.ArrowException, OSError) as error:
         raise IntegrityError(f"{path} cannot be read; restore it from a backup") from error
 

@@ -29,8 +29,9 @@ from uuid import uuid4
 
 import orjson
 
+from monitoring.denied import denied
 from registry.errors import IntegrityError, RegistryError
-from registry.state import State, sync
+from registry.state import State, hand_over, open_lock, sync
 
 MODE = 0o640
 """Of every file that holds rows, or what they were made of: personal data."""
@@ -115,11 +116,14 @@ def parts(folder: Path) -> list[Part]:
 
     Raises:
         IntegrityError: one does not say what it was made of.
+        DeniedError: one is somebody else's.
     """
     found = []
     for path in sorted(folder.glob("part-*")):
         try:
             part = _part(path)
+        except PermissionError as error:
+            raise denied(path / _FACTS, folder.parent.parent) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IntegrityError(
                 f"{path / _FACTS}: unreadable; without it the part could count twice"
@@ -135,7 +139,7 @@ def maintenance(root: Path) -> Iterator[None]:
     Raises:
         LogBusyError: somebody else is.
     """
-    handle = os.open(root / _MAINTENANCE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = open_lock(root / _MAINTENANCE)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,7 +155,7 @@ def maintenance(root: Path) -> Iterator[None]:
 @contextmanager
 def changing(root: Path) -> Iterator[None]:
     """Change names while no reader opens files; to be held for milliseconds."""
-    handle = os.open(root / _LAYOUT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = open_lock(root / _LAYOUT)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -161,10 +165,18 @@ def changing(root: Path) -> Iterator[None]:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[OpenDay]:
-    """The day's files as they are now; an empty day where there is no folder."""
+    """The day's files as they are now; an empty day where there is no folder.
+
+    Raises:
+        IntegrityError: a part does not say what it was made of.
+        DeniedError: a file is somebody else's.
+    """
     with ExitStack() as stack:
         with _unchanging(folder.parent):
-            day = _open_day(folder, stack)
+            try:
+                day = _open_day(folder, stack)
+            except PermissionError as error:
+                raise denied(Path(error.filename or folder), folder.parent.parent) from error
         yield day
 
 
@@ -203,6 +215,7 @@ def sweep(folder: Path) -> None:
 def create(path: Path) -> None:
     """Make an empty file, if it is not there, that only its owner and group may read."""
     path.touch(mode=MODE)
+    hand_over(path)
 
 
 @contextmanager
@@ -210,6 +223,7 @@ def new_part(folder: Path) -> Iterator[Path]:
     """A folder to write a part into; gone again if anything is raised."""
     path = folder / f".{uuid4().hex}.tmp"
     path.mkdir()
+    hand_over(path)
     try:
         yield path
     finally:
@@ -283,7 +297,7 @@ def _part(folder: Path) -> Part:
 def _unchanging(root: Path) -> Iterator[None]:
     """Hold the names still. A log on a read-only disk without the lock has no one to change it."""
     try:
-        handle = os.open(root / _LAYOUT, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        handle = open_lock(root / _LAYOUT, os.O_RDONLY)
     except OSError:
         yield
         return

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from monitoring.log.files import MODE
+from registry.state import hand_over, make_folder
 from registry.validation import ValidRow
 
 if TYPE_CHECKING:
@@ -159,9 +160,10 @@ class InferenceLog:
         if self._path is None or day != self._day:
             name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}.jsonl"
             self._path, self._day = self._root / f"dt={day}" / name, day
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._handle = os.open(self._path, flags, MODE)
+        hand_over(self._path)
 
     def _close(self) -> None:
         if self._handle is not None:

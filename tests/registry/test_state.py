@@ -1,11 +1,12 @@
 """What is made on disk, and what survives a power cut."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from registry import state as state_module
-from registry.state import exclusive, make_folder, replace_file
+from registry.state import exclusive, make_folder, open_lock, replace_file
 
 
 @pytest.fixture
@@ -45,3 +46,24 @@ def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "a"):
         with pytest.raises(OSError, match=r"exists|Not a directory"):
             make_folder(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may give files away")
+def test_what_root_makes_belongs_to_whose_the_folder_is(tmp_path: Path) -> None:
+    os.chown(tmp_path, 1034, 1035)
+    replace_file(tmp_path / "a" / "file", b"1")
+    with exclusive(tmp_path / ".lock", busy="", seconds=1):
+        pass
+    made = [tmp_path / "a", tmp_path / "a" / "file", tmp_path / ".lock"]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(1034, 1035)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may give files away")
+def test_what_a_link_points_to_is_not_given_away(tmp_path: Path) -> None:
+    (tmp_path / "roots").touch()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.chown(folder, 1034, 1034)
+    (folder / ".lock").symlink_to(tmp_path / "roots")
+    os.close(open_lock(folder / ".lock"))
+    assert (tmp_path / "roots").stat().st_uid == 0
