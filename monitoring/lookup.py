@@ -1,5 +1,6 @@
-"""`python -m monitoring.lookup`: the logged rows of one request, or of one prediction, and after
-them what a challenger in the shadow said of the same rows."""
+"""`python -m monitoring.lookup`: the logged rows of one request, or of one prediction, with the
+label that came in for each, and after them what a challenger in the shadow said of the same rows.
+"""
 
 import argparse
 import json
@@ -11,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from registry import flags
+from registry import configuration, flags
 from registry.errors import RegistryError
 from registry.state import State
 
@@ -35,7 +36,8 @@ class Wanted(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 found, 3 nothing found, 2 usage, 6 a compacted file is damaged, 1 the disk."""
+    """0 found, 3 nothing found, 2 usage, 6 a compacted file or one of labels is damaged, 1 the
+    disk, or a file that may not be read."""
     options = flags.parse(_parser(), arguments)
     prediction, request = options.prediction_id, options.request_id
     wanted = Wanted("request_id", request) if request else Wanted("prediction_id", prediction)
@@ -71,14 +73,48 @@ def find(folder: Path, wanted: Wanted) -> "Iterator[LogRecord]":
             yield from sorted(kept, key=_place)
 
 
+class Labels:
+    """What became known of logged rows: the labels as they are now."""
+
+    def __init__(self, state: State) -> None:
+        from monitoring.labels.store import LabelStore  # pandas takes a second
+        from monitoring.performance.outcomes import KnownLabels
+
+        self._known = KnownLabels.of(LabelStore(state.labels).current())
+        self._rule = configuration.load().performance.label_period
+
+    def of(self, row: "LogRecord") -> dict[str, Any]:
+        """The row's label and when it was observed, null where none came; `conflict` where several
+        contradict each other, as none of them counts then."""
+        from monitoring.performance.outcomes import CONFLICT
+
+        place = self._place(row)
+        value = None if place is None else int(self._known.values[place])
+        if value is None or value == CONFLICT:
+            marks = {} if value is None else {"conflict": True}
+            return {"label": None, "observed_at": None, **marks}
+        return {"label": value, "observed_at": _time(int(self._known.observed[place]))}
+
+    def _place(self, row: "LogRecord") -> int | None:
+        """By its id, else by entity and period, as in the performance report."""
+        import numpy as np
+
+        from monitoring.labels.store import period_of
+
+        place = self._known.by_prediction.get(row.prediction_id)
+        if place is not None or row.entity is None:
+            return place
+        due = int(period_of(np.array([row.micros]), self._rule)[0])
+        period = due if row.period is None else row.period
+        return self._known.by_entity.get((row.entity.hex(), period))
+
+
 def document(row: "LogRecord") -> dict[str, Any]:
     """The record as the service writes it."""
-    import numpy as np
-
     return {
         "prediction_id": row.prediction_id,
         "request_id": row.request_id,
-        "ts": f"{np.datetime64(row.micros, 'us')}Z",
+        "ts": _time(row.micros),
         "model_version": row.version,
         "schema": row.schema,
         "features": row.features,
@@ -125,18 +161,19 @@ def _look(state: State, wanted: Wanted, options: argparse.Namespace) -> int:
     from registry import terminal
 
     console = terminal.console(markup=False)
-    found = False
+    labels: Labels | None = None
     for name, root in log_files.roots(state).items():
         marks = {} if name == log_files.ANSWERED else {"shadow": True}
         known = log_files.days(root)
         days = [day for day in reversed(known) if options.day in (None, day)]
         for row in (row for day in days for row in find(known[day], wanted)):
-            found = True
+            labels = labels or Labels(state)  # nobody waits for them where there is no row
+            shown = marks | document(row) | labels.of(row)
             if options.json:
-                print(json.dumps(marks | document(row)), flush=True)
+                print(json.dumps(shown), flush=True)
             else:
-                _show(marks | document(row), console)
-    if found:
+                _show(shown, console)
+    if labels is not None:
         return 0
     words = f"nothing found: no row with {wanted.column} {wanted.value} under "
     print(printable_text(words + _searched(state.inference_log, options.day)), file=sys.stderr)
@@ -175,6 +212,13 @@ def _show(row: dict[str, Any], console: "Console") -> None:
     console.print(Text(printable_text("  ".join(words))), soft_wrap=True)
     console.print(table)
     console.print()
+
+
+def _time(micros: int) -> str:
+    """As the service writes it."""
+    import numpy as np
+
+    return f"{np.datetime64(micros, 'us')}Z"
 
 
 def _place(row: "LogRecord") -> tuple[int, str, int, str]:

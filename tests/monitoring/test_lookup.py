@@ -19,7 +19,8 @@ from registry.validation import ValidRow
 from tests.monitoring.log.log_rows import DAY, record, write
 from tests.server import PROJECT, command, environment
 
-KEYS = EntityKeys("a secret of these tests")
+SECRET = "a secret of these tests"
+KEYS = EntityKeys(SECRET)
 ODD = "\x1b[31mred\x9b2J\x7f \u202e[bold]x[/bold] :smile: ação"
 SCHEMA = Schema(
     (
@@ -30,6 +31,7 @@ SCHEMA = Schema(
     )
 )
 VALUES = [(number, number / 8 or None, f"t{number}", ODD) for number in range(12)]
+UNKNOWN = {"label": None, "observed_at": None}
 TODAY, BEFORE = datetime(2026, 3, 2, 9, 30, 0, 5, UTC), datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 
 
@@ -58,6 +60,7 @@ def append(home: Path, request: str, ids: list[str], now: datetime) -> list[dict
             "risk_label": int(number >= 10),
             "entity": KEYS.key("maria") if number % 2 else None,
             "period": 2026 if number % 2 else None,
+            **UNKNOWN,
         }
         for number in range(len(ids))
     ]
@@ -122,7 +125,43 @@ def test_lines_by_another_hand_are_read_as_json(tmp_path: Path) -> None:
     older = {name: value for name, value in record(1).items() if name != "period"}
     escaped = json.dumps(older).replace('"p-1"', '"\\u0070-1"')
     write(root, DAY, "p-1", '{"prediction_id": "p-1"}', escaped, tail='{"prediction_id": "p-1", ')
-    assert rows(tmp_path, "--prediction_id", "p-1") == [record(1)]
+    assert rows(tmp_path, "--prediction_id", "p-1") == [record(1) | UNKNOWN]
+
+
+def test_each_row_has_the_label_that_counts_for_it(tmp_path: Path) -> None:
+    """By its id before entity and period, which follows from the time where none was sent."""
+    append(tmp_path, "r", ["a-0", "a-1", "a-2", "a-3", "a-4"], TODAY)
+    write(
+        State(tmp_path).inference_log, DAY, record(9, request_id="r", entity=KEYS.key("joao")),
+        name="other",
+    )  # fmt: skip
+    path = tmp_path / "labels.csv"
+    for lines in (
+        "a-1,,,0,2026-03-03\n,maria,2026,1,2026-03-04\n,joao,2026,0,2026-03-06\n,joao,2025,1,",
+        "a-0,,,0,2026-03-03\na-2,,,0,2026-03-05\na-2,,,1,2026-03-05",
+        "a-0,,,1,2026-03-04T10:00:00.5Z",
+    ):
+        path.write_text(f"prediction_id,entity_id,period,label,observed_at\n{lines}\n")
+        command(tmp_path, "monitoring.labels", "import", path, DATATHON_ENTITY_SECRET=SECRET)
+    expected = {
+        "a-0": (1, "2026-03-04T10:00:00.500000Z", None),
+        "a-1": (0, "2026-03-03T00:00:00.000000Z", None),
+        "a-2": (None, None, True),
+        "a-3": (1, "2026-03-04T00:00:00.000000Z", None),
+        "a-4": (None, None, None),
+        "p-9": (0, "2026-03-06T00:00:00.000000Z", None),
+    }
+    for _ in range(2):
+        told = {
+            row["prediction_id"]: (row["label"], row["observed_at"], row.get("conflict"))
+            for row in rows(tmp_path, "--request_id", "r")
+        }
+        assert told == expected
+        shown = lookup(tmp_path, "--request_id", "r").stdout
+        assert shown.count("label 1  observed_at 2026-03-04T10:00:00.500000Z\n") == 1
+        assert shown.count("label none  observed_at none\n") == 1
+        assert shown.count("label none  observed_at none  conflict True\n") == 1
+        compact(tmp_path)
 
 
 def test_tables_show_every_value_and_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
@@ -197,6 +236,15 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     done = lookup(tmp_path, "--request_id", "r")
     assert (done.returncode, done.stderr.count("\n")) == (6, 1)
     assert done.stderr.startswith("error: ")
+
+
+def test_a_damaged_file_of_labels_is_named(tmp_path: Path) -> None:
+    append(tmp_path, "r", ["a-0"], TODAY)
+    State(tmp_path).labels.mkdir()
+    (State(tmp_path).labels / "torn.parquet").write_bytes(b"PAR1")
+    done = lookup(tmp_path, "--request_id", "r")
+    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
+    assert "torn.parquet cannot be read" in done.stderr
 
 
 def test_ctrl_c_is_one_line(tmp_path: Path) -> None:

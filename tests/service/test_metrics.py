@@ -244,10 +244,16 @@ def test_a_request_is_followed_by_its_id_to_its_label(server: Server, tmp_path: 
     (record,) = [one for one in logged(server.home) if one["request_id"] == "follow-me-1"]
     assert record["prediction_id"] == answer.json()[0]["prediction_id"]
     labels = tmp_path / "labels.csv"
-    labels.write_text(f"prediction_id,label\n{record['prediction_id']},1\n")
+    header, observed = "prediction_id,label,observed_at", "2026-03-01T10:00:00Z"
+    labels.write_text(f"{header}\n{record['prediction_id']},1,{observed}\n")
+    lookup = ("monitoring.lookup", "--request_id", "follow-me-1")
+    before = json.loads(command(server.home, *lookup, "--json").stdout)
+    assert before == record | {"label": None, "observed_at": None}
     command(server.home, "monitoring.labels", "import", labels)
-    said = command(server.home, "monitoring.lookup", "--request_id", "follow-me-1").stdout
-    assert record["prediction_id"] in said
+    after = json.loads(command(server.home, *lookup, "--json").stdout)
+    assert after == record | {"label": 1, "observed_at": "2026-03-01T10:00:00.000000Z"}
+    shown = command(server.home, *lookup).stdout
+    assert "label 1  observed_at 2026-03-01T10:00:00.000000Z" in shown
 
 
 def test_probes_that_succeed_are_not_in_the_access_log(server: Server) -> None:
@@ -315,9 +321,13 @@ def test_unexpected_errors_are_counted_by_type(
     command(server.home, "registry", "promote", "--version", "v1.3.0", "--force", "--reason", "t")
     began = time.time()
     row = cohort_rows(1)[0] | {"instituicao": "Federal"}
-    for _ in range(3):
-        assert server.predict([row]).status_code == 500
+    for number in range(3):
+        failed = server.predict([row], **{"X-Request-ID": f"failed-{number}"})
+        assert failed.status_code == 500
     after = series(server)
     assert value(before, "errors_total", type="ValueError") == 0
     assert value(after, "errors_total", type="ValueError") == 3
     assert began <= value(after, "error_timestamp_seconds", type="ValueError") <= time.time()
+    for number in range(3):
+        told = [line for line in lines(server, f"failed-{number}") if line["level"] == "ERROR"]
+        assert [line["request_id"] for line in told] == [f"failed-{number}"]
