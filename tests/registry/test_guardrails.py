@@ -81,13 +81,10 @@ def test_points_are_those_of_sklearn_and_of_the_performance_report(
     entities = rng.integers(0, 50, 122)
     verdict = judged(rows(target, entities), old, new, replace(LIMITS, resamples=100))
     found = checks(verdict)
+    names = {"recall": "recall", "precision": "precision", "calibration": "ece"}
     for side, model in (("champion", old), ("challenger", new)):
         expected = evaluate(target, model.scores, model.flags, entities, resamples=1, seed=0)
-        for name, metric in (
-            ("recall", "recall"),
-            ("precision", "precision"),
-            ("calibration", "ece"),
-        ):
+        for name, metric in names.items():
             value = expected.metrics[metric].value
             assert getattr(found[name], side) == (
                 None if value is None else pytest.approx(value, abs=1e-6)
@@ -105,11 +102,8 @@ def test_the_interval_of_many_rows_is_mcnemars() -> None:
     known, old, new = population(np.random.default_rng(4), 20_000, drop=0.03)
     found = checks(judged(known, old, new, replace(LIMITS, resamples=2000)))["recall"]
     hit = known.target == 1
-    lost, won, n = (
-        (old.flags & ~new.flags)[hit].sum(),
-        (new.flags & ~old.flags)[hit].sum(),
-        hit.sum(),
-    )
+    lost, won = (old.flags & ~new.flags)[hit].sum(), (new.flags & ~old.flags)[hit].sum()
+    n = hit.sum()
     half = norm.ppf(0.95) * np.sqrt(lost + won - (lost - won) ** 2 / n) / n
     middle = (won - lost) / n
     assert found.difference == pytest.approx(middle)

@@ -350,13 +350,9 @@ def masked() -> Iterator[Any]:
     """A bug in the first half of 400 rows."""
     columns, half = people(np.random.default_rng(1), 400), np.arange(400) < 200
     for name in ("weight", "pressure", "inde"):
-        values = columns[name]
-        for bug, bad in (
-            ("x 10", values * 10),
-            ("null", np.nan),
-            ("stuck", 7.25),
-            ("range", -values),
-        ):
+        values: Any = columns[name]
+        bugs = {"x 10": values * 10, "null": np.nan, "stuck": 7.25, "range": -values}
+        for bug, bad in bugs.items():
             yield pytest.param(name, np.where(half, bad, values), half, id=f"{name} {bug}")
     yield pytest.param("sex", np.where(half, "F.", columns["sex"]), half, id="sex unseen")
 
@@ -394,12 +390,8 @@ def test_no_rows_show_nothing_and_impossible_entities_are_refused() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e300])
 def test_any_constant_column_is_survived(value: float) -> None:
-    columns = dict.fromkeys(NUMBERS, np.full(100, value)) | {"sex": np.array([None] * 100)}
+    numbers = dict.fromkeys(NUMBERS, np.full(100, value))
+    columns = numbers | {"sex": np.array([None] * 100)}
     find(reference(500, 0), SCHEMA, columns, entities=100)
-    profile = build_reference(
-        dict.fromkeys(NUMBERS, np.full(100, value)),
-        dict.fromkeys(NUMBERS, "number"),
-        [0.5] * 100,
-        100,
-    )
+    profile = build_reference(numbers, dict.fromkeys(NUMBERS, "number"), [0.5] * 100, 100)
     assert find(profile, SCHEMA, columns, entities=100) == ()
