@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitoring.drills import processes
-from monitoring.watching.binaries import find
+from monitoring.drills.errors import ImpossibleError
+from monitoring.watching.binaries import MissingBinaryError, find
 from registry import flags
 from registry.errors import RegistryError, UsageError
 from registry.state import replace_file
@@ -55,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _drill(options: argparse.Namespace) -> int:
     if options.json is not None and not options.json.absolute().parent.is_dir():
         raise UsageError(f"--json {options.json}: there is no folder {options.json.parent}")
-    find("prometheus")
-    find("prometheus-alertmanager", "alertmanager")
+    _refuse_without_prometheus()
     # Imported here, as what they import takes a second in which a wrong call should be told.
     from monitoring.drills import rendering, staging, timeline
     from monitoring.drills.base import Base
@@ -76,6 +76,14 @@ def _drill(options: argparse.Namespace) -> int:
     if len(told) > 1:
         rendering.summary(told)
     return timeline.exit_code(told)
+
+
+def _refuse_without_prometheus() -> None:
+    try:
+        find("prometheus")
+        find("prometheus-alertmanager", "alertmanager")
+    except MissingBinaryError as error:  # which nobody may read as: it did not recover
+        raise ImpossibleError(str(error)) from error
 
 
 def _bad(plots: "Sequence[Plot]") -> list[str]:

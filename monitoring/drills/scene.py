@@ -14,6 +14,7 @@ from monitoring.drills.errors import DrillError
 from monitoring.drills.running import Ran, run
 from monitoring.drills.service import Service
 from monitoring.drills.timeline import Command, Stage, StageName, tally
+from monitoring.status import remedies
 from monitoring.watching.stack import Stack
 from registry.state import State
 
@@ -24,9 +25,6 @@ _CALM_REQUESTS = 3
 _ALERT_SECONDS = 120.0
 _RECOVERY_SECONDS = 90.0
 _TOLD_SECONDS = 30.0
-RESTART = "docker restart datathon-api"
-"""As the runbook has it; a drill has no container, and restarts the processes."""
-ERRORS = "docker logs --since 1h datathon-api | grep ERROR | tail"
 
 Say = Callable[[str], None]
 
@@ -214,13 +212,14 @@ class Scene:
         self.wait(well, seconds, f"not all {workers} workers serve {version}")
 
     def restart(self) -> None:
-        """What `docker restart` does to a container: the service's processes end and come anew."""
+        """What `docker restart` does to a container, which a drill has not: the service's processes
+        end and come anew."""
         began = time.monotonic()
         self.service.stop()
         self.service.start()
         seconds = time.monotonic() - began
-        self.commands.append(Command(self.stage, RESTART, seconds, 0))
-        self.say(f"  $ {RESTART}   [{seconds:.1f} s]")
+        self.commands.append(Command(self.stage, remedies.RESTART, seconds, 0))
+        self.say(f"  $ {remedies.RESTART}   [{seconds:.1f} s]")
 
 
 _TOLD: dict[StageName, str] = {

@@ -8,8 +8,9 @@ import json
 from monitoring.drills.client import Traffic
 from monitoring.drills.errors import DrillError
 from monitoring.drills.plot import Plot
-from monitoring.drills.scene import ERRORS, Scene
+from monitoring.drills.scene import Scene
 from monitoring.drills.versions import RAISING
+from monitoring.status import remedies
 
 
 def play(scene: Scene) -> None:
@@ -33,7 +34,7 @@ def play(scene: Scene) -> None:
 
 def _find_error(scene: Scene) -> None:
     """The log has to say of a request that failed which exception it was."""
-    found = scene.shell(ERRORS)
+    found = scene.shell(remedies.LOGS)
     failed = {answer.request_id for answer in scene.client.answers() if answer.status == 500}
     for line in map(json.loads, found.output.splitlines()):
         if line.get("request_id") in failed and "frames" in line:

@@ -7,10 +7,9 @@ from monitoring.drills import processes
 from monitoring.drills.client import Traffic
 from monitoring.drills.errors import DrillError
 from monitoring.drills.plot import Plot
-from monitoring.drills.scene import ERRORS, Scene
+from monitoring.drills.scene import Scene
 from monitoring.drills.versions import FIRST
-
-KILLED = "dmesg -T | grep -i -E 'killed process|out of memory' | tail"
+from monitoring.status import remedies
 
 
 def play(scene: Scene) -> None:
@@ -22,9 +21,9 @@ def play(scene: Scene) -> None:
     scene.wait_alert()
     with scene.diagnosing():
         scene.status()
-        if "ended unexpectedly" not in scene.shell(ERRORS).output:
+        if "ended unexpectedly" not in scene.shell(remedies.LOGS).output:
             raise DrillError("the log does not tell of the worker that ended")
-        scene.shell(KILLED)
+        scene.shell(remedies.KILLED)
     with scene.during("recovery"):
         scene.wait_health(FIRST, workers=2)
         scene.wait_calm()
