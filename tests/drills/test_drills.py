@@ -51,9 +51,9 @@ EXPECTED: dict[str, tuple[str, set[str]]] = {
 # Beside that alert only these may reach the webhook: no inhibition silences them.
 ALSO_TOLD: dict[str, set[str]] = {
     "latency": {"DatathonDown"},  # the restart, a minute of a drill
-    # What drifts moves the scores: recall is the tech lead's concern, drift the data team's.
+    # Of the retrained version, whose drift is over. Another population puts the estimate at 0.66,
+    # wrong values at 0.79: of neither is the whole interval below the floor.
     "drift": {"DatathonEstimatedRecall"},
-    "data-bug": {"DatathonEstimatedRecall"},
 }
 REMEDIES = {
     "5xx": 'registry rollback --reason "5xx alto"',
