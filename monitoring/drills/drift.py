@@ -10,6 +10,7 @@ from monitoring.drills.client import Row, Traffic
 from monitoring.drills.errors import DrillError
 from monitoring.drills.plot import Plot
 from monitoring.drills.reports import latest
+from monitoring.drills.retraining import retrain
 from monitoring.drills.scene import Scene
 from monitoring.drills.versions import RETRAINED
 from registry import configuration
@@ -32,10 +33,7 @@ def play(scene: Scene) -> None:
             raise DrillError("the drift report does not speak of the population")
     with scene.during("recovery"):
         data = labelled(scene, others[-_TRAINED_ROWS:], scene.base.labels("population"))
-        words = ["--new_version", RETRAINED, "--data", str(data)]
-        scene.python("training.retrain", *words, "--dry-run", expect=(0, 4))
-        forced = ["--promote", "--force", "--reason", "new population"]
-        scene.python("training.retrain", *words, *forced)
+        retrain(scene, "--data", str(data), reason="new population")
         scene.wait(lambda: _is_sound(scene), 90, f"no report of {RETRAINED} that is not red")
         scene.python("monitoring.drift_report", "--last_n_days", "7", expect=(0, 10))
     scene.wait_resolved()

@@ -9,6 +9,7 @@ import time
 from monitoring.drills.client import Row, Traffic
 from monitoring.drills.plot import Plot
 from monitoring.drills.reports import latest
+from monitoring.drills.retraining import retrain
 from monitoring.drills.scene import Scene
 from monitoring.drills.versions import RETRAINED
 
@@ -24,15 +25,12 @@ def play(scene: Scene) -> None:
     scene.wait_alert()
     with scene.diagnosing():
         scene.status()
-        scene.python("monitoring.performance_drift", "--window", "30", expect=20)
+        scene.python("monitoring.performance_drift", "--window", "120", expect=20)
     with scene.during("recovery"):
-        words = ["--new_version", RETRAINED, "--labels-from-log"]
-        scene.python("training.retrain", *words, "--dry-run", expect=(0, 4))
-        forced = ["--promote", "--force", "--reason", "recall below the floor"]
-        scene.python("training.retrain", *words, *forced)
+        retrain(scene, "--labels-from-log", reason="recall below the floor")
         _labels_come(scene, changed[len(changed) // 2 :])
         scene.wait(lambda: _is_sound(scene), 90, f"no good recall of {RETRAINED} reported")
-        scene.python("monitoring.performance_drift", "--window", "30", expect=(0, 10))
+        scene.python("monitoring.performance_drift", "--window", "120", expect=(0, 10))
     scene.wait_resolved()
 
 

@@ -7,16 +7,18 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
+import pytest
 
 from monitoring.drills import processes, versions
-from registry import moves
+from registry import configuration, moves
+from registry.configuration import DEFAULT_FILE, FILE_VARIABLE
 from registry.heartbeat import Workers
 from registry.processes import is_alive
 from registry.state import State
@@ -56,6 +58,19 @@ class Scene:
         self._callers = threading.Thread(target=call, daemon=True)
         self._callers.start()
 
+    def run(self, image: str, variables: Mapping[str, str]) -> None:
+        """As `docker run` does: another service over the state, of the Bento that an image of this
+        name is built from. All its workers are there then."""
+        self.server = Server(self.home, target=image, **variables)
+        self.server.__enter__()
+        file = Path(variables.get(FILE_VARIABLE, DEFAULT_FILE))
+        count = configuration.load(file).bentoml["workers"]
+        wait_for(lambda: len(Workers(State(self.home)).alive()) == count, 60)
+
+    def remove(self) -> None:
+        """The service and its log are gone."""
+        self.server.__exit__(None, None, None)
+
     def restart(self) -> None:
         """As docker does: what does not stop in ten seconds is killed."""
         process = self.server.process
@@ -91,6 +106,15 @@ def _flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
+
+
+def _misconfigure(scene: Scene) -> None:
+    """Somebody edited the file that the service was started with, and restarted it."""
+    scene.server.stop()
+    with (scene.home / "configuration.yaml").open("a") as file:
+        file.write("wach: {}\n")
+    with pytest.raises(AssertionError, match="ended early"):
+        scene.server.__enter__()
 
 
 def _promote(scene: Scene, version: str) -> None:
@@ -217,6 +241,7 @@ INCIDENTS: dict[str, Incident] = {
     "request follow-me": _follow_me,
     "traffic": lambda scene: _send(scene, cohort_rows(300)),
     "stop": lambda scene: _ended(scene.server.stop()),
+    "wrong setting": _misconfigure,
     "corrupt": _damage,
     "mended": _repair,
     "broken version": _break,

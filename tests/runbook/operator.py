@@ -30,6 +30,7 @@ with Client({address!r}) as test:
 sys.stdout.write(said)
 sys.exit(code)
 """
+_IMAGE = "datathon-api:v1.0.0"  # the Bento that it was built from has the same name
 _SECONDS = 120
 
 
@@ -47,7 +48,8 @@ class Operator:
         docker = self._bin / "docker"
         docker.write_text(_DOCKER.format(python=sys.executable, address=address))
         docker.chmod(0o755)
-        self._links = {"curl-format.txt": PROJECT / "curl-format.txt", ".venv": Path(sys.prefix)}
+        ours = ("curl-format.txt", "configuration.yaml")
+        self._links = {name: PROJECT / name for name in ours} | {".venv": Path(sys.prefix)}
         for name, target in self._links.items():
             (scene.desk / name).symlink_to(target)
         self._configuration = _light(scene.folder / "light.yaml")
@@ -103,8 +105,28 @@ class Operator:
             case ["restart", "datathon-api"]:
                 self._scene.restart()
                 asked.send((0, "datathon-api\n"))
+            case ["inspect", "--format", "{{.Config.Image}}", "datathon-api"]:
+                asked.send((0, f"{_IMAGE}\n"))
+            case ["stop", "datathon-api"]:
+                server.stop()
+                asked.send((0, "datathon-api\n"))
+            case ["rm", "-f", "datathon-api"]:
+                self._scene.remove()
+                asked.send((0, "datathon-api\n"))
+            case ["run", "-d", "--name", "datathon-api", "-p", "8000:8000", *options, image]:
+                self._scene.run(image, _variables(options, self._scene.home))
+                asked.send((0, "4c01db0b339c\n"))
             case _:
                 asked.send((125, f"the runbook's test knows no `docker {' '.join(words)}`\n"))
+
+
+def _variables(options: list[str], home: Path) -> dict[str, str]:
+    """What the options of `docker run` set in a container that has `home` as its /state."""
+    assert options[:2] == ["-v", f"{home}:/state"]
+    flags, values = options[2::2], options[3::2]
+    assert set(flags) <= {"-e"}
+    given = dict(value.split("=", 1) for value in values if "=" in value)
+    return {name: value.replace("/state", str(home)) for name, value in given.items()}
 
 
 def _light(path: Path) -> Path:

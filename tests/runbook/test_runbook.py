@@ -30,6 +30,7 @@ def scene(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         found = Scene(server, folder, registered.parent / "v1.0.0")
         yield found
         found.hush()
+        found.remove()
 
 
 @pytest.fixture(scope="module")
