@@ -222,7 +222,7 @@ def parse(content: Any) -> Configuration:
     shadow = build(ShadowSettings, sections.get("shadow") or {}, "shadow")
     _check_swaps(guardrails, shadow)
     watch = build(WatchSettings, sections.get("watch") or {}, "watch")
-    _check_watch(watch)
+    _check_watch(watch, performance)
     contacts = build(ContactSettings, sections.get("contacts") or {}, "contacts")
     return Configuration(
         model=model,
@@ -377,9 +377,15 @@ def _check_swaps(guardrails: GuardrailSettings, shadow: ShadowSettings) -> None:
         raise ConfigurationError("shadow.time_share: expected a share above 0 and at most 1")
 
 
-def _check_watch(watch: WatchSettings) -> None:
+def _check_watch(watch: WatchSettings, performance: PerformanceSettings) -> None:
     if not 0 <= watch.refresh_seconds < math.inf:
         raise ConfigurationError("watch.refresh_seconds: expected 0 (off) or more")
     for key in ("drift_days", "performance_days"):
         if not 0 < getattr(watch, key) <= 36_500:
             raise ConfigurationError(f"watch.{key}: expected days above 0 and at most 36500")
+    delay = performance.label_delay_days
+    if watch.refresh_seconds > 0 and watch.performance_days <= delay:
+        raise ConfigurationError(
+            f"watch.performance_days: expected more than performance.label_delay_days, which is "
+            f"{delay}, or no label is due in the report"
+        )

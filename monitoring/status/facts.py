@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from registry.configuration import WatchSettings
+
 
 @dataclass(frozen=True)
 class Health:
@@ -215,10 +217,12 @@ class Storage:
 
 @dataclass(frozen=True)
 class Settings:
-    """What configuration.yaml says of contacts, by role, and of the background reports."""
+    """What configuration.yaml says of contacts, by role, and of the background reports; their days
+    are the usual ones where it cannot be read."""
 
     contacts: tuple[tuple[str, str], ...] = ()
     refresh_seconds: float | None = None
+    performance_days: float = WatchSettings.performance_days
     problem: str | None = None
 
 

@@ -55,7 +55,7 @@ def settings() -> Settings:
     except RegistryError as error:
         return Settings(problem=str(error))
     contacts = tuple((role, str(who).strip()) for role, who in asdict(found.contacts).items())
-    return Settings(contacts, found.watch.refresh_seconds)
+    return Settings(contacts, found.watch.refresh_seconds, found.watch.performance_days)
 
 
 def _health(url: SplitResult) -> Health:

@@ -25,7 +25,7 @@ def recall(facts: Facts) -> Iterator[Finding]:
     if found.status == "inconclusive" or found.recall.value >= floor:
         return
     words = f"Recall is {interval(found.recall)}"
-    commands: tuple[str, ...] = (remedies.RECALL,)
+    commands: tuple[str, ...] = (remedies.recall(facts),)
     if found.recall.high is not None and found.recall.high < floor:
         sentence = f"{words}: the whole interval is below the floor of {floor:.2f}"
         commands = remedies.first(facts, "recall baixo", *commands)

@@ -21,7 +21,6 @@ REFRESH = "python -m monitoring.refresh"
 DISK = 'df -h "${BENTOML_HOME:-$HOME/bentoml}"'
 COMPACT = "python -m monitoring.compact"
 DRIFT = "python -m monitoring.drift_report --last_n_days 7"
-RECALL = "python -m monitoring.performance_drift --window 30"
 IMPORT_LABELS = "python -m monitoring.labels import FILE --dry-run"
 
 
@@ -29,6 +28,12 @@ def rollback(reason: str) -> tuple[str, str]:
     """First what it would do, then the rollback."""
     command = f"python -m registry rollback --reason {_quoted(reason)}"
     return (f"{command} --dry-run", command)
+
+
+def recall(facts: Facts) -> str:
+    """Over the days of the report that says so: labels are due only after months."""
+    days = facts.settings.performance_days
+    return f"python -m monitoring.performance_drift --window {days:g}"
 
 
 def suspect(facts: Facts) -> Champion | None:

@@ -19,12 +19,15 @@ from sklearn import metrics as reference
 from monitoring import performance_drift
 from monitoring.labels import __main__ as labels
 from monitoring.log.writing import SECRET_VARIABLE, EntityKeys, InferenceLog, ScoredRequest
+from monitoring.status import remedies
 from registry import loaded, moves
 from registry.loaded import LoadedVersion
 from registry.state import State
 from registry.validation import ValidRow
 from tests.artefacts import MODEL, install
-from tests.server import PROJECT, environment, wait_for
+from tests.monitoring.status.situations import WELL
+from tests.runbook import blocks
+from tests.server import PROJECT, command, environment, wait_for
 
 SECRET = "a secret of the tests"
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -333,6 +336,27 @@ def test_a_wrong_call_is_one_line(
     assert "error: " in last
     assert words in last
     assert not state.reports.exists()
+
+
+def test_the_commands_for_whoever_is_paged_give_the_verdict_of_the_alert(
+    state: State, report: Report, tmp_path: Path, capsys: Capture
+) -> None:
+    """Labels are due after months; the alert looks at the background report, which reaches back."""
+    stream = Stream(300, recall=0.4)
+    stream.days[:] = 20  # 100 days ago
+    known(tmp_path, capsys, *by_id(stream.log(state), stream.target.tolist()))
+    command(state.home, "monitoring.refresh")
+    latest = json.loads((state.latest_reports / "performance.json").read_bytes())
+    assert latest["status"] == "red"
+    told = {remedies.recall(WELL)} | {
+        command.text
+        for block in blocks.read(PROJECT / "docs/runbook.md")
+        for command in block.commands
+        if "performance_drift" in command.text
+    }
+    for line in told:
+        code, document = report(*line.split()[3:])
+        assert (code, document["status"]) == (20, "red"), line
 
 
 def test_the_module_runs_and_writes_a_textfile(

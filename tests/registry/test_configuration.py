@@ -57,6 +57,14 @@ def test_what_is_left_out_has_its_default() -> None:
     assert found.schema.numeric == ("fase", "mark", "double")
 
 
+@pytest.mark.parametrize(
+    "watch", [{"refresh_seconds": 0}, {"performance_days": 366}, {"performance_days": 365.5}]
+)
+def test_labels_may_take_a_year_where_reports_reach_further_or_are_off(watch: Any) -> None:
+    content = changed(setting("performance", "label_delay_days", 365)) | {"watch": watch}
+    assert parse(content).performance.label_delay_days == 365
+
+
 def test_derived_columns_keep_their_order_and_read_exact_names() -> None:
     content = changed(lambda c: c.update(derived={"b": "fase - mark", "a": "(fase)"}))
     assert parse(content).schema.derived == (("b", "fase - mark"), ("a", "(fase)"))
@@ -145,6 +153,14 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "watch.refresh_seconds: exp",
     ),
     "a window of nothing": (setting("watch", "drift_days", 0), "watch.drift_days: expected days"),
+    "a window in which no label is due": (
+        setting("watch", "performance_days", 90),
+        "watch.performance_days: expected more than performance.label_delay_days, which is 90",
+    ),
+    "labels that are due after the window": (
+        setting("performance", "label_delay_days", 365),
+        "watch.performance_days: expected more than performance.label_delay_days, which is 365",
+    ),
     "a number as a contact": (
         setting("contacts", "on_call", 190),
         "contacts.on_call: expected a t",

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
-from monitoring.status.facts import Facts
-from monitoring.status.gathering import gather
+from monitoring.status.facts import Facts, Interval
+from monitoring.status.gathering import gather, settings
 from monitoring.status.judgement import judge
 from monitoring.watching.ports import free_port
-from registry.state import State
+from registry.state import PROJECT, State
 from tests.monitoring.status.expositions import exposition
+from tests.monitoring.status.situations import with_performance
 
 OK = {"status": "ok", "model_loaded": True, "model_version": "v1.1.0", "generation": 2}
 HEALTHY = (200, json.dumps(OK | {"uptime_seconds": 9}).encode())
@@ -172,3 +174,15 @@ def test_nobody_there_is_known_at_once(state: State) -> None:
     assert time.monotonic() - began < 1.5
     assert facts.health.problem == "connection refused"
     assert facts.standing.exists is False
+
+
+def test_the_command_about_recall_reaches_as_far_back_as_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "configuration.yaml"
+    text = (PROJECT / "configuration.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace("performance_days: 120", "performance_days: 200.5"))
+    monkeypatch.setenv("DATATHON_CONFIGURATION", str(path))
+    facts = with_performance(recall=Interval(0.6, 0.5, 0.69), status="red")
+    (finding,) = judge(replace(facts, settings=settings()))
+    assert finding.commands == ("python -m monitoring.performance_drift --window 200.5",)

@@ -239,14 +239,14 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
         with_performance(recall=Interval(0.69, 0.6, 0.75), status="yellow"),
         "yellow",
         "DatathonRecallBreach",
-        "python -m monitoring.performance_drift --window 30",
+        "python -m monitoring.performance_drift --window 120",
     ),
     (
         "confirmed",
         with_performance(recall=Interval(0.6, 0.5, 0.69), status="red"),
         "red",
         "DatathonRecallConfirmed",
-        "python -m monitoring.performance_drift --window 30",
+        "python -m monitoring.performance_drift --window 120",
     ),
     (
         "estimate",
