@@ -17,7 +17,7 @@ import pytest
 
 from monitoring.watching.ports import free_port
 from tests.container.podman import Podman, skip_where_impossible
-from tests.server import command, wait_for
+from tests.server import command, configured, wait_for
 from tests.service.rows import cohort_rows, logged, pipeline_scores
 
 pytestmark = pytest.mark.container
@@ -193,6 +193,24 @@ def _check_locked_down(container: Container) -> None:
     assert container.podman.run("healthcheck", "run", container.name).returncode == 0
     status = container.podman("inspect", container.name, "--format", "{{.State.Health.Status}}")
     assert status == "healthy"
+
+
+def test_a_file_in_the_state_configures_it_instead_of_the_images_own(
+    built: Podman, state: Path
+) -> None:
+    configured(state, workers=2)
+    variable = ("-e", "DATATHON_CONFIGURATION=/state/configuration.yaml")
+    with started(built, "-v", f"{state}:/state", *variable) as container:
+        container.wait_until("/readyz", 200)
+        wait_for(lambda: container.health()["status"] == "ok", 20)
+
+        def serving() -> int:
+            return container.client.get("/metrics").text.count("datathon_worker_serving{")
+
+        wait_for(lambda: serving() == 2, 20, serving)
+        # Which image to run again, as the runbook asks.
+        image = built("inspect", "--format", "{{.Config.Image}}", container.name)
+        assert image.removeprefix("localhost/") == IMAGE
 
 
 def test_a_stop_answers_what_was_accepted(
