@@ -19,7 +19,7 @@ from pathlib import Path
 
 from registry import configuration, flags, pointer, store
 from registry.errors import RegistryError
-from registry.state import PROJECT, State
+from registry.state import PROJECT, State, make_folder, open_lock
 
 FIRST_VERSION = "v1.0.0"
 _READY_SECONDS = 120.0
@@ -92,8 +92,8 @@ def _ensure_champion(state: State) -> None:
 @contextmanager
 def _alone(state: State) -> Iterator[None]:
     """One start at a time makes the first version; the others wait for it."""
-    state.registry.mkdir(parents=True, exist_ok=True)
-    with (state.registry / ".start.lock").open("w") as stream:
+    make_folder(state.registry)
+    with os.fdopen(open_lock(state.registry / ".start.lock"), "r+b") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.processes import is_alive
-from registry.state import State
+from registry.state import State, hand_over, make_folder
 
 PERIOD_SECONDS = 1.0
 EXPIRES_SECONDS = 3.0
@@ -154,9 +154,10 @@ def write(state: State, beat: Beat) -> None:
         OSError: the folder cannot be written to.
     """
     path = _path(state, beat)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(asdict(beat)), encoding="utf-8")
+    hand_over(temporary)
     temporary.replace(path)
 
 

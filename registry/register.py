@@ -23,7 +23,7 @@ from pathlib import Path
 from registry import configuration as settings
 from registry import left_over, manifest, pointer, store
 from registry.errors import IntegrityError, RegistryError, UsageError, VersionExistsError
-from registry.state import BENTO_NAME, PROJECT, State, make_folder, sync
+from registry.state import BENTO_NAME, PROJECT, State, hand_over, make_folder, sync
 from registry.versions import Version, check_model_name
 
 _STAGING_SECONDS = 3600.0
@@ -199,7 +199,7 @@ def _move_in(state: State, staged: _Staged, model: Path) -> None:
     refuse_existing(state, model.name)
     bento, held_out = state.bentos / model.name, state.held_out / f"{model.name}.parquet"
     for name in _SERVING_FOLDERS:
-        (state.home / name).mkdir(exist_ok=True)
+        make_folder(state.home / name)
     left_over.sweep(state, staged.folder)
     for target in (model, bento):
         make_folder(target.parent)
@@ -215,6 +215,7 @@ def _move_in(state: State, staged: _Staged, model: Path) -> None:
             if bento.exists():
                 bento.rename(staged.bento)
     for target in (model, bento):
+        hand_over(target, *sorted(target.rglob("*")))
         sync(target.parent)
 
 
@@ -224,4 +225,5 @@ def _keep(staged: Path, held_out: Path) -> None:
     if staged.exists():
         make_folder(held_out.parent, 0o750)
         staged.rename(held_out)
+        hand_over(held_out)
         sync(held_out.parent)

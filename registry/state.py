@@ -155,15 +155,17 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
     sync(path.parent)
 
 
-def hand_over(path: Path) -> None:
-    """Give what root made to whose the folder around it is: a state that root cares for belongs to
-    the service's user, who has to read it and write it. Nothing where this is not root."""
+def hand_over(*paths: Path) -> None:
+    """Give what root made to whose the folder around it is, a folder before what is in it: a state
+    that root cares for belongs to the service's user, who has to read it and write it. Nothing
+    where this is not root."""
     if os.geteuid() != 0:
         return
-    # Root may not do so on every disk; there it stays root's, as it always did.
-    with suppress(OSError):
-        owner = path.parent.stat()
-        os.lchown(path, owner.st_uid, owner.st_gid)  # never what a link there points to
+    for path in paths:
+        # Root may not do so on every disk; there it stays root's, as it always did.
+        with suppress(OSError):
+            owner = path.parent.stat()
+            os.lchown(path, owner.st_uid, owner.st_gid)  # never what a link there points to
 
 
 def sync(path: Path) -> None:

@@ -19,13 +19,11 @@ from registry.state import State
 from tests.monitoring.streams import SECRET, load, log_rows, spread
 from tests.server import PROJECT, command, environment
 from tests.service.rows import cohort_rows
+from tests.service.switching import NEW, OLD, promotion
+from tests.unprivileged import AS_OWNER, NOBODY
 
 pytestmark = pytest.mark.slow
 
-OWNER = 65534
-# Without any privilege, that of reading everybody's files included.
-AS_OWNER = ["setpriv", f"--reuid={OWNER}", f"--regid={OWNER}", "--clear-groups"]
-AS_OWNER += ["--inh-caps=-all", "--ambient-caps=-all"]
 START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=7)
 WEEK = ("--from", f"{START:%F}", "--to", f"{START + timedelta(days=6):%F}", "--json")
 ROWS = 400
@@ -34,7 +32,7 @@ PARTS = "inference_log/dt=*/part-*/"
 
 
 class Owned:
-    """A state that belongs to OWNER, and whoever runs commands on it."""
+    """A state that belongs to NOBODY, and whoever runs commands on it."""
 
     def __init__(self, home: Path, ids: list[str]) -> None:
         self.home = home
@@ -65,7 +63,7 @@ class Owned:
         return [
             str(path.relative_to(self.home))
             for path in self.home.rglob("*")
-            if (path.lstat().st_uid, path.lstat().st_gid) != (OWNER, OWNER)
+            if (path.lstat().st_uid, path.lstat().st_gid) != (NOBODY, NOBODY)
         ]
 
 
@@ -95,7 +93,7 @@ def owned(registered: Path) -> Iterator[Owned]:
         shutil.copytree(registered, home)
         rows = cohort_rows(ROWS, seed=1)
         rows = [row | {"entity_id": f"pupil-{number}"} for number, row in enumerate(rows)]
-        give(home, OWNER)
+        give(home, NOBODY)
         yield Owned(home, log_rows(home, load(home), rows, spread(ROWS, 7, START)))
 
 
@@ -131,6 +129,24 @@ def test_what_root_makes_belongs_to_whose_the_state_is(owned: Owned) -> None:
     status = owned.as_owner("monitoring.status", "--json")
     assert json.loads(status.stdout)["storage"]["problem"] is None
     assert "ermission" not in status.stdout + status.stderr
+
+
+def test_who_owns_the_state_goes_on_from_what_root_registered_and_promoted(
+    owned: Owned, registered: Path
+) -> None:
+    made = "v1.9.0"
+    owned.as_root("registry", "register", "--version", made, "--artifacts", registered.parent / NEW)
+    for version in (OLD, NEW):
+        owned.as_root("registry", *promotion(version))
+    assert owned.not_the_owners() == []
+    for words in (
+        ("shadow", "--version", made),
+        ("promote", "--version", made),  # judged on the held-out rows, on which they are alike
+        ("rollback", "--reason", "drill"),
+        ("verify",),
+    ):
+        done = owned.as_owner("registry", *words)
+        assert (done.returncode, done.stderr) == (0, ""), words
 
 
 @pytest.mark.parametrize(
