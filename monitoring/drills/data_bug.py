@@ -1,6 +1,6 @@
 """Data bug: a source sends wrong values that the contract cannot refuse; mending it ends it.
 
-What wrong values do to the scores is told as an estimated recall, which the drift silences.
+Wrong values move the estimated recall, but not its whole interval below the floor.
 """
 
 from datetime import UTC, datetime
@@ -39,7 +39,6 @@ PLOT = Plot(
     name="data-bug",
     fault="a constant, a factor of ten, nulls and a new spelling in the rows",
     alert="DatathonDriftRed",
-    companions=frozenset({"DatathonEstimatedRecall"}),
     play=play,
     configuration={"watch": {"drift_days": 8 / 86400}},
     reports=True,

@@ -32,7 +32,7 @@ EXPECTED: dict[str, tuple[str, set[str]]] = {
     "5xx": ("DatathonErrors", {"DatathonBudgetFast", "DatathonBudgetSlow"}),
     "latency": ("DatathonLatency", {"DatathonLatencyWarning", "DatathonDown"}),
     "drift": ("DatathonDriftRed", {"DatathonEstimatedRecall"}),
-    "data-bug": ("DatathonDriftRed", {"DatathonEstimatedRecall"}),
+    "data-bug": ("DatathonDriftRed", set()),
     "recall": ("DatathonRecallConfirmed", {"DatathonRecallBreach", "DatathonEstimatedRecall"}),
     "bad-promote": ("DatathonEstimatedRecall", set()),
     "worker-crash": ("DatathonWorkerRestarted", set()),
