@@ -64,7 +64,7 @@ def _log(facts: Facts) -> str:
     lost = lost if total is not None and total.log_failures else ""
     if found.day is None:
         return f"{failing}empty{lost}"
-    row = f"newest row {ago(facts, found.newest_row)}" if found.newest_row else "compacted"
+    row = f"newest row {ago(facts, found.newest_row)}" if found.newest_row else "no row"
     return f"{failing}{row}; {found.day} has {_bytes(found.day_bytes)}{lost}"
 
 

@@ -3,13 +3,13 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from monitoring.log import files
 from monitoring.status.facts import Storage
 from monitoring.status.scrape import Scrape
+from registry.errors import IntegrityError
 from registry.state import State
 
 _TAIL_BYTES = 256 * 1024
@@ -26,11 +26,10 @@ def look(state: State, scraped: Scrape | None) -> Storage:
         if not days:
             return Storage(free_bytes=free, size_bytes=size, labels_at=labels_at)
         day, folder = list(days.items())[-1]
-        growing = [*files.live(folder), *folder.glob("*.sealed")]
         return Storage(
             day=day.isoformat(),
             day_bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
-            newest_row=_newest_row(growing),
+            newest_row=_newest_row(days),
             free_bytes=free,
             size_bytes=size,
             labels_at=labels_at,
@@ -61,10 +60,15 @@ def _disk(state: State, scraped: Scrape | None) -> tuple[float | None, float | N
     return min(seen, key=lambda one: one[0] / one[1], default=(None, None))
 
 
-def _newest_row(paths: Sequence[Path]) -> datetime | None:
-    """When the newest row was written; None where the day holds only what was compacted."""
-    found = [moment for path in paths if (moment := _last_row(path)) is not None]
-    return max(found, default=None)
+def _newest_row(days: dict[date, Path]) -> datetime | None:
+    """When the newest row was written; of `days`, oldest first, the last may have none yet."""
+    for day, folder in reversed(days.items()):
+        growing = [*files.live(folder), *folder.glob("*.sealed")]
+        found = [moment for path in growing if (moment := _last_row(path)) is not None]
+        found = found or [_last_compacted(path, day) for path in folder.glob("part-*/*.parquet")]
+        if found:
+            return max(found)
+    return None
 
 
 def _last_row(path: Path) -> datetime | None:
@@ -79,6 +83,23 @@ def _last_row(path: Path) -> datetime | None:
         return datetime.fromisoformat(json.loads(lines[-1])["ts"]).astimezone(UTC)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError):
         return datetime.fromtimestamp(facts.st_mtime, UTC)
+
+
+def _last_compacted(path: Path, day: date) -> datetime:
+    """The time of the newest row, as the file's footer has it; the day's end where it has none."""
+    from monitoring.log import tables  # pyarrow, which nothing else here needs
+
+    end = datetime.combine(day + timedelta(days=1), time(), UTC)
+    try:
+        with tables.opened(path) as table:
+            facts = table.metadata
+            groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
+            columns = [group.column(at) for group in groups for at in range(group.num_columns)]
+            known = [one.statistics for one in columns if one.path_in_schema == "ts"]
+            times: list[datetime] = [one.max for one in known if one and one.has_min_max]
+            return max(times, default=end)
+    except IntegrityError:
+        return end
 
 
 def _labels_at(state: State, scraped: Scrape | None) -> datetime | None:

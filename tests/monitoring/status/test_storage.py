@@ -1,13 +1,19 @@
 """The log, the disk and the labels, by files of known size and time."""
 
 import os
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from monitoring import compact
 from monitoring.status import scrape, storage
+from monitoring.status.facts import Facts
+from monitoring.status.judgement import judge
 from registry.state import State
+from tests.monitoring.log.log_rows import DAY, record, write
+from tests.monitoring.status.situations import HEALTH, IDLE, WELL
 
 
 @pytest.fixture
@@ -34,6 +40,54 @@ def test_the_log_is_measured_and_its_newest_row_found(state: State) -> None:
     assert found.newest_row == datetime(2026, 11, 21, 23, 59, 59, 500_000, tzinfo=UTC)
     assert found.free_share is not None
     assert 0 < found.free_share < 1
+
+
+def at(state: State, now: datetime) -> Facts:
+    """A service that is well but for what lies under `state`."""
+    return replace(
+        WELL,
+        now=now,
+        health=replace(HEALTH, uptime_seconds=1e6),
+        traffic=IDLE,
+        storage=replace(storage.look(state, None), labels_at=None),
+        settings=replace(WELL.settings, refresh_seconds=0.0),
+    )
+
+
+def compacted(state: State) -> None:
+    compact.run(state, today=date(2026, 3, 2), include_today=False, dry_run=False)
+    assert list(state.inference_log.rglob("*.jsonl")) == []
+
+
+def test_silence_is_told_of_a_day_that_was_compacted(state: State) -> None:
+    last = datetime(2026, 3, 1, 21, 30, 0, 5, UTC)
+    stamps = [f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" for moment in (last, last - timedelta(hours=9))]
+    write(state.inference_log, DAY, record(1, ts=stamps[0]), record(2, ts=stamps[1]))
+    other = record(3, ts=stamps[1], model_version="v1.1.0", features={"ts": 1.5})
+    write(state.inference_log, DAY, other, name="b")
+    compacted(state)
+    assert storage.look(state, None).newest_row == last
+    (finding,) = judge(at(state, last + timedelta(hours=7)))
+    assert finding.section == "DatathonNoPredictions"
+    assert "No prediction for 7 h" in finding.sentence
+    assert judge(at(state, last + timedelta(hours=5))) == ()
+
+
+def test_a_compacted_file_that_cannot_be_read_is_as_old_as_its_day(state: State) -> None:
+    write(state.inference_log, DAY, record(1))
+    compacted(state)
+    (part,) = state.inference_log.rglob("*.parquet")
+    part.write_bytes(b"PAR1 damaged")
+    assert storage.look(state, None).newest_row == datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def test_a_day_without_a_row_yet_is_not_the_newest_rows(state: State) -> None:
+    write(state.inference_log, DAY, record(1))
+    compacted(state)
+    write(state.inference_log, "2026-03-02")
+    found = storage.look(state, None)
+    assert found.day == "2026-03-02"
+    assert found.newest_row == datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def test_the_fuller_disk_is_the_one_that_counts(state: State) -> None:
