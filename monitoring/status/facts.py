@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from registry.configuration import WatchSettings
+from registry.configuration import PerformanceSettings, WatchSettings
 
 
 @dataclass(frozen=True)
@@ -217,13 +217,21 @@ class Storage:
 
 @dataclass(frozen=True)
 class Settings:
-    """What configuration.yaml says of contacts, by role, and of the background reports; their days
-    are the usual ones where it cannot be read."""
+    """What configuration.yaml says of contacts, by role, of the background reports, and of when
+    labels are due; days are the usual ones where it cannot be read."""
 
     contacts: tuple[tuple[str, str], ...] = ()
     refresh_seconds: float | None = None
     performance_days: float = WatchSettings.performance_days
+    label_delay_days: int = PerformanceSettings.label_delay_days
     problem: str | None = None
+
+    @property
+    def overdue_days(self) -> float:
+        """`Performance.overdue_days`, as the next report will have it."""
+        from monitoring.performance.label_checks import OVERDUE_DAYS  # scipy: a third of a second
+
+        return self.label_delay_days + OVERDUE_DAYS
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,12 @@ def settings() -> Settings:
     except RegistryError as error:
         return Settings(problem=str(error))
     contacts = tuple((role, str(who).strip()) for role, who in asdict(found.contacts).items())
-    return Settings(contacts, found.watch.refresh_seconds, found.watch.performance_days)
+    return Settings(
+        contacts=contacts,
+        refresh_seconds=found.watch.refresh_seconds,
+        performance_days=found.watch.performance_days,
+        label_delay_days=found.performance.label_delay_days,
+    )
 
 
 def _health(url: SplitResult) -> Health:

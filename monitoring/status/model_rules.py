@@ -9,10 +9,10 @@ from monitoring.status.findings import Finding
 from monitoring.status.storage_rules import IN_USE
 from registry.tenure import duration
 
-OVERDUE_DAYS = 120.0  # where no report says when an import is overdue
 DEFAULT_FLOOR = 0.70
 _STALE_REFRESHES = 3
 _LEAST_STALE = timedelta(hours=1)
+_DAY = timedelta(days=1)
 _MOST_NAMES = 4
 
 
@@ -111,17 +111,21 @@ def reports_stale(facts: Facts) -> Iterator[Finding]:
 def no_labels(facts: Facts) -> Iterator[Finding]:
     """Labels came once and come no more, or are due and none came."""
     at, newest = facts.storage.labels_at, facts.storage.newest_row
-    said = facts.performance.overdue_days
-    overdue = (OVERDUE_DAYS if said is None else said) * 86_400
-    age = 0.0 if at is None else facts.age(at).total_seconds()
     asked = newest is not None and facts.age(newest) < IN_USE
-    if asked and age > overdue:
-        sentence = f"No labels were imported for {duration(age)}: recall is not known any more"
+    if asked and at is not None and facts.age(at) / _DAY > _overdue_days(facts):
+        ago = duration(facts.age(at).total_seconds())
+        sentence = f"No labels were imported for {ago}: recall is not known any more"
     elif facts.performance.coverage == 0:
         sentence = "Labels are due and none is there: recall is not known"
     else:
         return
     yield Finding("yellow", sentence, "DatathonNoLabels", (remedies.IMPORT_LABELS,))
+
+
+def _overdue_days(facts: Facts) -> float:
+    """From one import to the next; right after a promote there is no report that says it."""
+    said = facts.performance.overdue_days
+    return facts.settings.overdue_days if said is None else said
 
 
 def interval(found: Interval) -> str:

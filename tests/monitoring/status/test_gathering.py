@@ -186,3 +186,15 @@ def test_the_command_about_recall_reaches_as_far_back_as_the_report(
     facts = with_performance(recall=Interval(0.6, 0.5, 0.69), status="red")
     (finding,) = judge(replace(facts, settings=settings()))
     assert finding.commands == ("python -m monitoring.performance_drift --window 200.5",)
+
+
+@pytest.mark.parametrize(("delay", "overdue"), [(90, 120), (365, 395)])
+def test_until_there_is_a_report_the_settings_say_when_an_import_is_overdue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, delay: int, overdue: int
+) -> None:
+    path = tmp_path / "configuration.yaml"
+    text = (PROJECT / "configuration.yaml").read_text(encoding="utf-8")
+    text = text.replace("performance_days: 120", f"performance_days: {delay + 30}")
+    path.write_text(text.replace("label_delay_days: 90", f"label_delay_days: {delay}"))
+    monkeypatch.setenv("DATATHON_CONFIGURATION", str(path))
+    assert settings().overdue_days == overdue

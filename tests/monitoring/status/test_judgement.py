@@ -66,11 +66,8 @@ GREEN = {
     "one in a hundred": with_sample(requests=100.0, server_errors=1.0),
     "refusals are no failures": with_sample(client_errors=40.0),
     "300 ms": slow(0.3),
-    "a swap in progress": replace(
-        WELL,
-        standing=replace(
-            STANDING, champion=replace(CHAMPION, generation=3, since=before(seconds=2))
-        ),
+    "a swap in progress": with_standing(
+        champion=replace(CHAMPION, generation=3, since=before(seconds=2))
     ),
     "a Bento's own model": replace(
         WELL, health=replace(HEALTH, generation=0), standing=Standing("/srv/bentoml")
@@ -91,6 +88,9 @@ GREEN = {
     "a holiday": replace(with_storage(newest_row=before(days=20)), traffic=IDLE),
     "labels that come after a year": replace(
         with_performance(overdue_days=395.0), storage=replace(STORAGE, labels_at=before(days=394))
+    ),
+    "the same, before there is a report": replace(
+        with_storage(labels_at=before(days=394)), settings=replace(SETTINGS, label_delay_days=365)
     ),
     "empty contacts": replace(WELL, settings=replace(SETTINGS, contacts=(("on_call", ""),))),
 }
