@@ -32,11 +32,14 @@ def sentences(document: Document) -> list[str]:
 
 
 def command(document: Document) -> str | None:
-    """The command of the next step, where there is one to give."""
+    """The command of the next step, where there is one to give; none is about a version that was
+    not registered."""
+    if not document["registered"]:
+        return None
     version = shlex.quote(document["model_version"])
     step = document["next_step"]
     promote = f"python -m registry promote --version {version}"
-    if document["registered"] and _takes_force(document):
+    if _takes_force(document):
         return f'{promote} --force --reason "…"'
     if step == "promote":
         return promote
@@ -54,7 +57,7 @@ def next_step(document: Document) -> str:
     promotion, status = document["promotion"], document["verdict"]["status"]
     if promotion is not None and promotion["done"]:
         return "confirm" if promotion["problem"] else "done"
-    if document["answer"] == "no" or status == "fail":
+    if document["answer"] == "no" or status == "fail" or _overtaken(document):
         return "keep"
     if document["answer"] == "not_comparable":
         return "look"
@@ -191,13 +194,16 @@ def _next(document: Document) -> str:
         return f"Nothing was registered (dry run): {advice}."
     stands = f"{document['model_version']} is registered as a challenger"
     if promotion is not None:
-        stands += f" and was not promoted: {promotion['problem']}"
+        moved = "the champion was moved meanwhile, and " if _overtaken(document) else ""
+        stands += f" and was not promoted: {moved}{promotion['problem']}"
     return f"{stands}; {_advice(document)}."
 
 
 def _advice(document: Document) -> str:
     champion = document["champion_version"]
     keep = f"keep {champion}" if champion else "do not promote it"
+    if _overtaken(document):
+        keep = "keep the new champion"
     advice = {
         "promote": "promote it",
         "keep": keep,
@@ -217,3 +223,9 @@ def _takes_force(document: Document) -> bool:
     if document["verdict"]["status"] == "pass":
         return False
     return document["next_step"] in ("more_labels", "look")
+
+
+def _overtaken(document: Document) -> bool:
+    """Whether the guardrails refused it that pass against the champion of the comparison: somebody
+    moved the pointer while it was trained."""
+    return document["verdict"]["status"] == "pass" and _takes_force(document)

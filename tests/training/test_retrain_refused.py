@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from registry import pointer
+from registry import moves, pointer
+from registry.register import register
 from tests.server import command
 from tests.training.places import Place, rows
+from training import retraining
+from training.retrain import main
 
 pytestmark = pytest.mark.long
 
@@ -49,3 +52,23 @@ def test_a_dry_run_ends_as_the_promote_would(place: Place, made: dict[str, Any])
     decided = ["--promote", "--force", "--reason", "decided"]  # which asks no guardrail
     assert place.run(*dry, "--data", worse, *decided)[0] == 0
     assert place.versions() == ["v1.0.0", "v1.1.0"]
+
+
+def test_a_champion_that_came_meanwhile_is_told(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would have replaced v1.0.0, which has learnt the opposite; v1.1.0 it may not."""
+    moves.rollback(place.state, version="v1.0.0", reason="drill")
+
+    def overtaken(*arguments: Any, **named: Any) -> Any:
+        moves.promote(place.state, model=None, version="v1.1.0", reason="somebody was faster")
+        return register(*arguments, **named)
+
+    monkeypatch.setattr(retraining, "register", overtaken)
+    half = rows(place.folder, "half.csv", wrong=(10,))
+    code = main(["--new_version", "v1.2.0", "--data", str(half), "--promote"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert (code, "The guardrails pass" in told) == (4, True), told
+    assert "not promoted: the champion was moved meanwhile, and the guardrails do not let" in told
+    assert "place; keep the new champion, or promote it with --force --reason." in told
+    assert pointer.required(place.state).version == "v1.1.0"
