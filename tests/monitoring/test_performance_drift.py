@@ -5,9 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,17 @@ from sklearn import metrics as reference
 
 from monitoring import performance_drift
 from monitoring.labels import __main__ as labels
-from monitoring.log.writing import SECRET_VARIABLE, EntityKeys, InferenceLog, ScoredRequest
+from monitoring.log.writing import SECRET_VARIABLE
 from monitoring.status import remedies
-from registry import loaded, moves
-from registry.loaded import LoadedVersion
+from registry import moves
 from registry.state import State
-from registry.validation import ValidRow
 from tests.artefacts import MODEL, install
+from tests.monitoring.labelled import OBSERVED, SECRET, START, Stream, by_id
 from tests.monitoring.status.situations import WELL
 from tests.runbook import blocks
 from tests.server import PROJECT, command, environment, wait_for
 
-SECRET = "a secret of the tests"
-TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
-START = TODAY - timedelta(days=120)
 SPAN = ("--from", f"{START:%Y-%m-%d}", "--to", f"{START + timedelta(days=27):%Y-%m-%d}")
-OBSERVED = START + timedelta(days=60)
 
 Document = dict[str, Any]
 
@@ -61,57 +55,6 @@ def report(state: State, capsys: pytest.CaptureFixture[str]) -> Callable[..., tu
     return run
 
 
-class Stream:
-    """Rows of which `recall` of the positives and a fifth of the negatives are flagged."""
-
-    def __init__(self, rows: int, *, recall: float = 0.85, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        self.target = (rng.random(rows) < 0.45).astype(int)
-        # Evenly, so that the recall is what it is called.
-        turn = np.where(self.target == 1, np.cumsum(self.target), 0)
-        caught = (turn * 37 % 100 + 0.5) / 100 < recall
-        self.flags = np.where(self.target == 1, caught, rng.random(rows) < 0.2)
-        self.luck = rng.random(rows)
-        self.schools = rng.choice(["public", "private", ""], rows)
-        self.days = np.sort(rng.integers(0, 28, rows))
-
-    def log(
-        self,
-        state: State,
-        *,
-        name: str = "p",
-        version: str = "v1.0.0",
-        entities: Sequence[str] | None = None,
-        period: int | None = None,
-    ) -> list[str]:
-        """Log the rows, all of a day as one request; their prediction ids."""
-        folder = state.models / MODEL / "v1.0.0"
-        ready = replace(loaded.load(folder, "v1.0.0", None, max_rows=1), version=version)
-        log = InferenceLog(state.inference_log, EntityKeys(SECRET))
-        scores = self.scores(ready)
-        ids = [f"{name}-{row}" for row in range(len(self.target))]
-        for day in np.unique(self.days).tolist():
-            rows = np.flatnonzero(self.days == day).tolist()
-            valid = [
-                ValidRow(
-                    (10, 5.0, self.schools[row] or None),
-                    None if entities is None else entities[row],
-                    period,
-                )
-                for row in rows
-            ]
-            request = ScoredRequest(
-                f"{name}-{day}", [ids[r] for r in rows], ready, valid, [scores[r] for r in rows]
-            )
-            log.append([request], START + timedelta(days=day))
-        return ids
-
-    def scores(self, version: LoadedVersion) -> list[float]:
-        cut = version.threshold
-        found = np.where(self.flags, cut + (1 - cut) * self.luck, cut * self.luck)
-        return [float(score) for score in found]
-
-
 def known(tmp_path: Path, capsys: pytest.CaptureFixture[str], *lines: str) -> Document:
     """Import labels; what the import says."""
     path = tmp_path / "labels.csv"
@@ -119,11 +62,6 @@ def known(tmp_path: Path, capsys: pytest.CaptureFixture[str], *lines: str) -> Do
     capsys.readouterr()
     assert labels.main(["import", str(path), "--json"]) == 0
     return dict(json.loads(capsys.readouterr().out))
-
-
-def by_id(ids: Sequence[str], target: Sequence[int], when: datetime = OBSERVED) -> list[str]:
-    rows = zip(ids, target, strict=True)
-    return ["prediction_id,label,observed_at"] + [f"{i},{y},{when.isoformat()}" for i, y in rows]
 
 
 Report = Callable[..., tuple[int, Document]]
