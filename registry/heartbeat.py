@@ -120,9 +120,14 @@ class Workers:
         return self._heard(lambda age: age >= EXPIRES_SECONDS)
 
     def ended(self) -> list[Beat]:
-        """Whoever crashed or was killed, as far as this host can know, by name: who ends as asked
-        takes its heartbeat away."""
-        return _by_name(beat for beat, _ in written(self._state) if beat.is_gone())
+        """Whoever crashed or was killed in the last minute, as far as this host can know, by name:
+        who ends as asked takes its heartbeat away."""
+        now = self._now()
+        return _by_name(
+            beat
+            for beat, at in written(self._state)
+            if now - at < _FORGOTTEN_SECONDS and beat.is_gone()
+        )
 
     def _heard(self, wanted: Callable[[float], bool]) -> list[Beat]:
         now = self._now()
@@ -182,7 +187,11 @@ def clock(state: State) -> Callable[[], float]:
 
 def written(state: State) -> list[tuple[Beat, float]]:
     """Every heartbeat there is, with the time at which the file system says that it was written;
-    what is none is passed over."""
+    what is none is passed over.
+
+    Raises:
+        OSError: their folder cannot be read.
+    """
     found = []
     for path in _files(state):
         with suppress(*_NOT_A_BEAT), path.open("rb") as stream:
@@ -193,10 +202,11 @@ def written(state: State) -> list[tuple[Beat, float]]:
 
 def sweep(state: State, now: float) -> None:
     """Remove what workers that were killed left behind; one that hangs stays known."""
-    for path in (*_files(state), *state.workers.glob("*.tmp")):
-        with suppress(OSError):
-            if now - path.stat().st_mtime > _FORGOTTEN_SECONDS and not _is_there(path):
-                path.unlink()
+    with suppress(OSError):  # who may not look there leaves it to others
+        for path in (*_files(state), *_files(state, ".tmp")):
+            with suppress(OSError):
+                if now - path.stat().st_mtime > _FORGOTTEN_SECONDS and not _is_there(path):
+                    path.unlink()
 
 
 def _is_there(path: Path) -> bool:
@@ -219,8 +229,13 @@ def _by_name(beats: Iterable[Beat]) -> list[Beat]:
     return sorted(beats, key=lambda beat: (beat.host, beat.pid))
 
 
-def _files(state: State) -> list[Path]:
-    return sorted(state.workers.glob("*.json"))
+def _files(state: State, ending: str = ".json") -> list[Path]:
+    """Raises OSError where the folder is there and cannot be read: nobody may take that for a
+    service that does not run, as a glob would."""
+    try:
+        return sorted(path for path in state.workers.iterdir() if path.suffix == ending)
+    except FileNotFoundError:
+        return []
 
 
 def _path(state: State, beat: Beat) -> Path:

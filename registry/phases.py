@@ -1,6 +1,7 @@
 """The two waits around a commit: every worker has loaded the version before it, and every worker
 serves it after it. Standard library only."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import uuid4
@@ -16,6 +17,9 @@ PREPARE_SECONDS = 60.0
 CONFIRM_SECONDS = 10.0
 TURN_SECONDS = 10.0
 _PREPARE_POLL_SECONDS = 0.02
+# BentoML looks for workers that ended every ten seconds; a new one then takes some to load.
+SUCCESSOR_SECONDS = 25.0
+_SUCCESSOR_POLL_SECONDS = 0.1
 
 
 @contextmanager
@@ -34,20 +38,20 @@ def turn(state: State, *, seconds: float) -> Iterator[None]:
 @contextmanager
 def prepared(
     state: State, stored: store.Stored, before: Champion, workers: Workers
-) -> Iterator[None]:
-    """Within it every worker that is alive has the version in memory. That is withdrawn if a worker
-    cannot, or anything within fails.
+) -> Iterator[Sequence[Beat]]:
+    """Within it every worker that was alive, which it yields, has the version in memory. That is
+    withdrawn if a worker cannot, or anything within fails.
 
     Raises:
         IntegrityError: a worker cannot load it, or did not say in time; nothing serves it.
         MovedError: somebody moved the champion meanwhile.
     """
     if not (alive := workers.alive()):
-        yield
+        yield alive
         return
     try:
         _prepare(state, stored, before, workers, alive)
-        yield
+        yield alive
     except BaseException:
         # Once the champion has moved, whoever moved it has withdrawn this already.
         with suppress(RegistryError, OSError), pointer.lock(state):
@@ -57,7 +61,7 @@ def prepared(
 
 def confirmed(state: State, move: Move, workers: Workers, known: Sequence[Beat]) -> int:
     """Wait until all workers serve what was moved to; how many they are. Those `known` before it
-    are waited for until they expire.
+    are waited for until they expire, and where all of them ended, for one that takes their place.
 
     Raises:
         UnconfirmedError: one does not, or hangs and will when it goes on.
@@ -70,11 +74,11 @@ def confirmed(state: State, move: Move, workers: Workers, known: Sequence[Beat])
         later = generation is not None and generation > move.generation
         return later and not _stands(state, move.generation)
 
+    _await_successor(workers, known)
     missing = workers.missing(lambda beat: serves(beat.generation, beat.version), CONFIRM_SECONDS)
     alive = len(workers.alive())
     silent = [beat for beat in _silent(workers, known) if not serves(beat.generation, beat.version)]
-    # Whoever takes the place of one that ended follows the pointer; but somebody must.
-    ended = [] if alive or silent else _among(known, workers.ended())
+    ended = [] if alive else _among(known, workers.ended())
     if missing or silent or ended:
         words = [f"{beat.name}: {beat.problem or 'no word'}" for beat in missing]
         words += [*map(_told_silent, silent), *map(_told_ended, ended)]
@@ -120,6 +124,14 @@ def _generation(state: State) -> int:
 def _silent(workers: Workers, known: Sequence[Beat]) -> list[Beat]:
     """Who was alive and has expired meanwhile, without having ended."""
     return _among(known, workers.silent())
+
+
+def _await_successor(workers: Workers, known: Sequence[Beat]) -> None:
+    """Whoever takes the place of a worker that ended follows the pointer; but where all have, one
+    must be there to do so."""
+    deadline = time.monotonic() + SUCCESSOR_SECONDS
+    while not workers.alive() and _among(known, workers.ended()) and time.monotonic() < deadline:
+        time.sleep(_SUCCESSOR_POLL_SECONDS)
 
 
 def _among(known: Sequence[Beat], beats: Sequence[Beat]) -> list[Beat]:

@@ -128,7 +128,7 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         move = moves.rollback(state, version=version, reason=reason, dry_run=dry_run)
         if dry_run:
             return Swap(move, len(alive), _resident(move, alive), 0.0)
-        return _settled(state, move, workers, alive, began)
+        return _settled(state, move, workers, _also(workers.ended(), alive), began)
 
 
 def reasons(swap: Swap) -> list[str]:
@@ -159,8 +159,8 @@ def _promoted(
         return replace(settled, already=True)
     verdict = _verdict(judge, before, stored)
     with told_when_done(state, action="promote", reason=reason):
-        with _ready(state, stored, digest, before, workers):
-            alive = workers.alive()
+        with _ready(state, stored, digest, before, workers) as asked:
+            known = _also([*asked, *workers.ended()], workers.alive())
             began = time.monotonic()
             move = moves.promote(
                 state,
@@ -171,20 +171,28 @@ def _promoted(
                 expected=before.generation if before is not None else 0,
                 judged=digest,
             )
-        return replace(_settled(state, move, workers, alive, began), verdict=verdict)
+        return replace(_settled(state, move, workers, known, began), verdict=verdict)
 
 
 def _ready(
     state: State, stored: store.Stored, digest: str, before: Champion | None, workers: Workers
-) -> AbstractContextManager[None]:
-    """Where there is no pointer yet by which workers could be asked, this process tries."""
+) -> AbstractContextManager[Sequence[Beat]]:
+    """Yields who was alive before. Where there is no pointer yet by which workers could be asked,
+    this process tries."""
     if before is not None:
         return prepared(state, stored, before, workers)
-    if workers.alive():
+    alive = workers.alive()
+    if alive:
         from registry.loaded import try_out  # scikit-learn: seconds
 
         try_out(stored.folder, str(stored.version), digest)
-    return nullcontext()
+    return nullcontext(alive)
+
+
+def _also(before: Sequence[Beat], now: Sequence[Beat]) -> list[Beat]:
+    """Who is alive now, and who was before."""
+    there = {beat.process for beat in now}
+    return [*now, *(beat for beat in before if beat.process not in there)]
 
 
 def _verdict(
@@ -194,20 +202,21 @@ def _verdict(
 
 
 def _settled(
-    state: State, move: Move, workers: Workers, alive: Sequence[Beat], began: float
+    state: State, move: Move, workers: Workers, known: Sequence[Beat], began: float
 ) -> Swap:
-    """Wait until all workers, of which these were alive before, serve what was moved to; a
+    """Wait until all workers, of which these were known before, serve what was moved to; a
     champion then needs no shadow."""
+    resident = _resident(move, known)
     try:
-        served = confirmed(state, move, workers, alive)
+        served = confirmed(state, move, workers, known)
         seconds = time.monotonic() - began
     finally:
         challenger.take_over(state, move.model, move.after)
-    return Swap(move, served, _resident(move, alive), seconds)
+    return Swap(move, served, resident, seconds)
 
 
-def _resident(move: Move, alive: Sequence[Beat]) -> int:
-    return sum(move.after in beat.resident for beat in alive)
+def _resident(move: Move, known: Sequence[Beat]) -> int:
+    return sum(move.after in beat.resident for beat in known if not beat.is_gone())
 
 
 def _findings(verdict: Mapping[str, Any], statuses: Collection[str]) -> list[str]:

@@ -1,5 +1,7 @@
 """`shadow`: who is scored beside the champion, and by how many workers. Standard library only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +59,12 @@ def begin(state: State, *, model: str | None, version: str, dry_run: bool) -> Sh
         UnknownVersionError, IntegrityError, UsageError, MovedError: nothing was changed.
         UnconfirmedError: a worker does not score it.
     """
-    chosen = challenger.choose(state, model=model, version=version, dry_run=dry_run)
     if dry_run:
+        chosen = challenger.choose(state, model=model, version=version, dry_run=True)
         return Shadow(chosen, 0, 0, would=True)
-    return _confirmed(state, chosen)
+    with _told_when_set(state):
+        chosen = challenger.choose(state, model=model, version=version, dry_run=False)
+        return _confirmed(state, chosen)
 
 
 def end(state: State, *, dry_run: bool) -> Shadow:
@@ -72,21 +76,41 @@ def end(state: State, *, dry_run: bool) -> Shadow:
     """
     if dry_run:
         return Shadow(None, 0, 0, would=True)
-    challenger.dismiss(state)
-    return _confirmed(state, None)
+    with _told_when_set(state):
+        challenger.dismiss(state)
+        return _confirmed(state, None)
 
 
 def _confirmed(state: State, chosen: Challenger | None) -> Shadow:
     wanted = chosen.version if chosen is not None else None
-    workers, words = Workers(state), f"the shadow is set to {wanted or 'off'}"
-    try:
-        missing = workers.missing(lambda beat: beat.challenger == wanted, CONFIRM_SECONDS)
-    except KeyboardInterrupt:
-        raise UnconfirmedError(f"{words}; stopped before every worker was heard of") from None
+    workers = Workers(state)
+    missing = workers.missing(lambda beat: beat.challenger == wanted, CONFIRM_SECONDS)
     if missing:
         names = ", ".join(beat.name for beat in missing)
-        raise UnconfirmedError(f"{words}, but not in {names}; see the service's log")
+        raise UnconfirmedError(
+            f"the shadow is set to {wanted or 'off'}, but not in {names}; see the service's log"
+        )
     return _seen(chosen, workers.alive())
+
+
+@contextmanager
+def _told_when_set(state: State) -> Iterator[None]:
+    """Whoever stops the command after it has changed who is in the shadow is told so.
+
+    Raises:
+        UnconfirmedError: it was stopped after that.
+    """
+    before = challenger.read(state)
+    try:
+        yield
+    except KeyboardInterrupt:
+        now = challenger.read(state)
+        if now == before:
+            raise
+        raise UnconfirmedError(
+            f"the shadow is set to {now.version if now else 'off'}; stopped before every worker "
+            "was heard of"
+        ) from None
 
 
 def _seen(chosen: Challenger | None, alive: list[Beat]) -> Shadow:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from monitoring.status.facts import Worker
@@ -16,7 +17,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def look(state: State) -> Iterator[Worker]:
     """Everybody whose heartbeat is fresh, and who is silent though its process is there."""
     now = heartbeat.clock(state)()
-    for beat, written in heartbeat.written(state):
+    beats: list[tuple[Beat, float]] = []
+    with suppress(OSError):  # what cannot be read is told of the whole state
+        beats = heartbeat.written(state)
+    for beat, written in beats:
         up = None if beat.is_gone() else _up_seconds(beat)
         age = max(now - written, 0.0)
         alive = age < heartbeat.EXPIRES_SECONDS and not beat.is_gone()

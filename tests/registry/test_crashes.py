@@ -157,7 +157,6 @@ def test_a_stop_while_workers_turn_to_the_challenger_says_that_it_is_set(
         return state.challenger.exists()
 
     wait_for(chosen, 30)
-    time.sleep(0.5)  # from the file to the wait
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (

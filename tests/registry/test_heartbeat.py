@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +25,16 @@ def aged(state: State, beat: Beat, seconds: float) -> None:
     path = max(state.workers.iterdir(), key=lambda one: one.stat().st_mtime_ns)
     then = time.time() - seconds
     os.utime(path, (then, then))
+
+
+@contextmanager
+def sleeping(program: str | Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process that does nothing, and is gone afterwards whatever happened."""
+    with subprocess.Popen([program, "60"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -63,7 +75,7 @@ def test_a_process_of_this_host_that_ended_is_dead_at_once(state: State, own: Be
 def test_a_killed_process_is_dead_though_its_parent_has_not_noticed(
     state: State, own: Beat
 ) -> None:
-    with subprocess.Popen(["sleep", "60"]) as killed:
+    with sleeping("sleep") as killed:
         beat = replace(own, pid=killed.pid)
         heartbeat.write(state, beat)
         assert Workers(state).alive() == [beat]
@@ -79,12 +91,11 @@ def test_a_stopped_process_has_not_ended_whatever_it_is_called(
 ) -> None:
     odd = tmp_path / "a) Z 1"
     odd.symlink_to("/bin/sleep")
-    with subprocess.Popen([odd, "60"]) as process:
+    with sleeping(odd) as process:
         process.send_signal(signal.SIGSTOP)
         beat = replace(own, pid=process.pid)
         aged(state, beat, 3.5)
         assert Workers(state).silent() == [beat]
-        process.kill()
 
 
 @pytest.mark.parametrize(
@@ -169,14 +180,15 @@ def test_what_killed_workers_left_is_swept_and_one_that_hangs_stays_known(
 ) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    hanging, elsewhere = replace(own, pid=os.getppid()), replace(own, host="other-host")
-    for beat in (replace(own, pid=ended.pid), hanging, elsewhere):
-        aged(state, beat, 61.0)
-    heartbeat.write(state, own)
-    heartbeat.sweep(state, time.time())
-    left = {json.loads(path.read_bytes())["pid"] for path in state.workers.iterdir()}
-    assert left == {own.pid, hanging.pid}
-    assert Workers(state).silent() == [hanging]
+    with sleeping("sleep") as process:
+        hanging, elsewhere = replace(own, pid=process.pid), replace(own, host="other-host")
+        for beat in (replace(own, pid=ended.pid), hanging, elsewhere):
+            aged(state, beat, 61.0)
+        heartbeat.write(state, own)
+        heartbeat.sweep(state, time.time())
+        left = {json.loads(path.read_bytes())["pid"] for path in state.workers.iterdir()}
+        assert left == {own.pid, hanging.pid}
+        assert Workers(state).silent() == [hanging]
 
 
 def test_who_ended_without_taking_its_heartbeat_away_is_known(state: State, own: Beat) -> None:

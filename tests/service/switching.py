@@ -1,9 +1,12 @@
 """A service whose champion is switched by the commands that a person types."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +74,22 @@ class Service:
     def begin(self, version: str) -> "subprocess.Popen[str]":
         """A promote that has asked the workers to prepare and waits for one of them."""
         process = self.start(*promotion(version))
-        wait_for(lambda: self.pointer["prepare"] is not None or process.poll() is not None, 10)
+        self.wait_with_all(
+            lambda: self.pointer["prepare"] is not None or process.poll() is not None
+        )
         assert process.poll() is None, process.communicate()
         return process
+
+    def wait_with_all(self, condition: Callable[[], bool]) -> None:
+        """Meanwhile no worker that stands still expires, however slow the machine is."""
+
+        def kept_alive() -> bool:
+            for path in (self.home / "registry/workers").glob("*.json"):
+                with suppress(FileNotFoundError):
+                    os.utime(path)
+            return condition()
+
+        wait_for(kept_alive, 30)
 
     def is_settled(self) -> bool:
         """Whether two workers are alive and serve what the pointer says."""

@@ -178,9 +178,10 @@ def test_rows_gather_before_they_are_scored(
 
 
 def test_it_stands_back_until_the_requests_that_it_met_are_few(
-    make: Make, counted: Counted, traffic: Traffic
+    make: Make, counted: Counted, traffic: Traffic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three meet the first chunk, one of which came before it; others come all the time."""
+    monkeypatch.setattr(shadow, "REQUESTS_A_MEETING", 100)
 
     def meet() -> None:
         traffic.came += 2

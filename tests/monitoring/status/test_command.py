@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from monitoring.watching.ports import free_port
 from registry.state import State
 from tests.registry.handmade import make_version, promote
 from tests.server import PROJECT, command, environment
+from tests.unprivileged import AS_OWNER
 
 STATUS = "monitoring.status"
 
@@ -139,17 +142,27 @@ def test_contacts_are_shown_and_an_empty_one_is_loud(state: State, tmp_path: Pat
     assert "NO ON CALL CONTACT" not in done.stdout
 
 
-def test_whoever_may_read_nothing_is_told_so(state: State) -> None:
+@pytest.fixture
+def open_to_all() -> Iterator[State]:
+    """A state in a place that everybody may go to, unlike pytest's own folders."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        home = Path(folder) / "home"
+        (home / "registry/workers").mkdir(parents=True)
+        yield State(home)
+
+
+@pytest.mark.parametrize("closed", ["registry", "registry/workers", "."])
+def test_whoever_may_not_look_into_a_folder_is_told_so(open_to_all: State, closed: str) -> None:
+    state = open_to_all
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("NOT TESTED, another user: needs root and setpriv (install util-linux)")
-    # Python itself may stand where only root looks: another user may search folders, not read.
-    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]
-    probe = [*other, sys.executable, "-c", "import rich, yaml, prometheus_client"]
+    probe = [*AS_OWNER, sys.executable, "-c", "import rich, yaml, prometheus_client"]
     if subprocess.run(probe, cwd=PROJECT, capture_output=True).returncode != 0:
         pytest.skip("NOT TESTED, another user: this Python is root's alone; install it for all")
-    state.registry.chmod(0o700)
+    (state.home / closed).chmod(0o700)
     done = subprocess.run(
-        [*other, sys.executable, "-m", STATUS, "--url", nowhere()],
+        [*AS_OWNER, sys.executable, "-m", STATUS, "--url", nowhere()],
         cwd=PROJECT, env=environment(state.home), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 20
