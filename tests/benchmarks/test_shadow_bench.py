@@ -60,7 +60,18 @@ def test_what_is_above_the_limit_is_told(on: int, told: bool) -> None:
     ]
     found = beyond(runs)
     assert len(found) == (len(CASES) if told else 0)
-    assert all("p99 is 6.0% higher" in words for words in found)
+    assert all("p99 is 6.0% higher (from 6.0% on)" in words for words in found)
+
+
+def test_what_chance_explains_is_not_told() -> None:
+    rounds = [(number, shadow, [2]) for number in range(4) for shadow in (True, False)]
+    runs = [
+        one
+        for case in CASES
+        for one in measured(*rounds, (4, True, [8]), (4, False, [2]), case=case)
+    ]
+    assert ratio(runs[:10], 99).value == 4.0
+    assert beyond(runs) == []
 
 
 @pytest.mark.parametrize("flags", [["--home", "x"], ["--challenger", "v1.1.0"]])
