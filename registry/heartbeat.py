@@ -11,18 +11,19 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from registry.processes import is_alive
+from registry.processes import up_seconds
 from registry.state import State, hand_over, make_folder
 
 PERIOD_SECONDS = 1.0
 EXPIRES_SECONDS = 3.0
 _FORGOTTEN_SECONDS = 60.0
+_TOLERANCE_SECONDS = 1.0
 _LAST_PID = 2**22  # of Linux on 64 bits
 _NOT_A_BEAT = (OSError, ValueError, KeyError, TypeError, RecursionError)
 
@@ -99,9 +100,13 @@ class Beat:
         """Whether its pid is one of this host, and of this container."""
         return (self.host, self.namespace) == (socket.gethostname(), _namespace())
 
-    def is_gone(self) -> bool:
-        """Whether the process is known to have ended, without waiting for it to expire."""
-        return self.is_here and not is_alive(self.pid)
+    def is_gone(self, age: float = 0.0) -> bool:
+        """Whether the process is known to have ended, without waiting for it to expire. Whoever
+        began to run after the beat was written, `age` seconds ago, only has its number."""
+        if not self.is_here:
+            return False
+        up = up_seconds(self.pid)
+        return up is None or up + _TOLERANCE_SECONDS < age
 
 
 class Workers:
@@ -113,25 +118,26 @@ class Workers:
 
     def alive(self) -> list[Beat]:
         """The workers that are alive, by name."""
-        return self._heard(lambda age: age < EXPIRES_SECONDS)
+        return self._heard(lambda beat, age: age < EXPIRES_SECONDS and not beat.is_gone(age))
 
     def silent(self) -> list[Beat]:
         """Whoever expired without having ended, as far as this host can know, by name."""
-        return self._heard(lambda age: age >= EXPIRES_SECONDS)
+        return self._heard(lambda beat, age: age >= EXPIRES_SECONDS and not beat.is_gone(age))
 
     def ended(self) -> list[Beat]:
         """Whoever crashed or was killed in the last minute, as far as this host can know, by name:
         who ends as asked takes its heartbeat away."""
-        now = self._now()
-        return _by_name(
-            beat
-            for beat, at in written(self._state)
-            if now - at < _FORGOTTEN_SECONDS and beat.is_gone()
-        )
+        return self._heard(lambda beat, age: age < _FORGOTTEN_SECONDS and beat.is_gone(age))
 
-    def _heard(self, wanted: Callable[[float], bool]) -> list[Beat]:
+    def known(self) -> list[Beat]:
+        """Whoever is alive, crashed lately, or hangs on this host: of whom a move can tell how they
+        took it. One that is silent elsewhere may have lost its power long ago."""
+        return [*self.alive(), *self.ended(), *(beat for beat in self.silent() if beat.is_here)]
+
+    def _heard(self, wanted: Callable[[Beat, float], bool]) -> list[Beat]:
         now = self._now()
-        return _by_name(b for b, at in written(self._state) if wanted(now - at) and not b.is_gone())
+        found = [beat for beat, at in written(self._state) if wanted(beat, now - at)]
+        return sorted(found, key=lambda beat: (beat.host, beat.pid))
 
     def missing(
         self,
@@ -205,17 +211,18 @@ def sweep(state: State, now: float) -> None:
     with suppress(OSError):  # who may not look there leaves it to others
         for path in (*_files(state), *_files(state, ".tmp")):
             with suppress(OSError):
-                if now - path.stat().st_mtime > _FORGOTTEN_SECONDS and not _is_there(path):
+                age = now - path.stat().st_mtime
+                if age > _FORGOTTEN_SECONDS and not _is_there(path, age):
                     path.unlink()
 
 
-def _is_there(path: Path) -> bool:
+def _is_there(path: Path, age: float) -> bool:
     """Whether it is the heartbeat of a process that this host has."""
     try:
         beat = Beat.from_dict(json.loads(path.read_bytes()))
     except _NOT_A_BEAT:
         return False
-    return beat.is_here and not beat.is_gone()
+    return beat.is_here and not beat.is_gone(age)
 
 
 def _a(value: Any, *kinds: type | None) -> Any:
@@ -223,10 +230,6 @@ def _a(value: Any, *kinds: type | None) -> Any:
     if not any(value is None if kind is None else type(value) is kind for kind in kinds):
         raise TypeError(f"{value!r} is not of {kinds}")
     return value
-
-
-def _by_name(beats: Iterable[Beat]) -> list[Beat]:
-    return sorted(beats, key=lambda beat: (beat.host, beat.pid))
 
 
 def _files(state: State, ending: str = ".json") -> list[Path]:

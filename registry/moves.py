@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from registry import history, manifest, pointer, store
-from registry.errors import IntegrityError, UnknownVersionError, UsageError
+from registry.errors import IntegrityError, MovedError, UnknownVersionError, UsageError
 from registry.pointer import Champion
 from registry.state import State
+
+_SAME_INCIDENT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,11 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         events = pointer.events(state)
         if not events:
             raise UnknownVersionError("nothing was ever promoted, so there is nothing to roll back")
-        model, target = _previous(events) if version is None else (events[-1]["model"], version)
+        if version is None:
+            _refuse_another(events)
+        model, target = (
+            previous(state, events) if version is None else (events[-1]["model"], version)
+        )
         if (model, target) == (events[-1]["model"], events[-1]["to"]):
             raise UsageError(f"{target} is what serves already; choose another --version")
         stored = store.get(state, model, target)
@@ -87,6 +94,29 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         if dry_run:
             return _planned("rollback", stored, events)
         return _commit(state, "rollback", stored, digest, reason)
+
+
+def previous(state: State, events: Sequence[history.Event]) -> tuple[str, str]:
+    """Whom a rollback without a version goes to: model and version.
+
+    Raises:
+        UnknownVersionError: there was no good champion before, or the store has it not.
+    """
+    good = history.good_champions(events)
+    if len(good) < 2:
+        raise UnknownVersionError(
+            f"no earlier good champion than {good[-1][1]}; choose one with --version "
+            "(see `python -m registry list`)"
+        )
+    stored = [name for name in good[:-1] if (state.models / name[0] / name[1]).is_dir()]
+    if good[-2] not in stored:
+        words = f"the last good champion, {good[-2][1]}, is not in the model store; "
+        raise UnknownVersionError(
+            words + f"the one before it that is: --version {stored[-1][1]}"
+            if stored
+            else words + "no earlier one is: put it back from a copy, or promote another version"
+        )
+    return good[-2]
 
 
 def verified(stored: store.Stored, events: Sequence[history.Event]) -> str:
@@ -102,14 +132,15 @@ def verified(stored: store.Stored, events: Sequence[history.Event]) -> str:
     return digest
 
 
-def _previous(events: Sequence[history.Event]) -> tuple[str, str]:
-    good = history.good_champions(events)
-    if len(good) < 2:
-        raise UnknownVersionError(
-            f"no earlier good champion than {good[-1][1]}; choose one with --version "
-            "(see `python -m registry list`)"
+def _refuse_another(events: Sequence[history.Event]) -> None:
+    """Two people who roll back at the same time mean the same version, and not two steps back."""
+    last, who = events[-1], pointer.who()
+    age = datetime.now(UTC) - datetime.fromisoformat(last["at"])
+    if last["action"] == "rollback" and last["by"] != who and abs(age) < _SAME_INCIDENT:
+        raise MovedError(
+            f"{last['by']} rolled back to {last['to']} {age.total_seconds():.0f} s ago "
+            f"({last['reason']}): nothing was changed; to go back further, name the --version"
         )
-    return good[-2]
 
 
 def _planned(action: str, stored: store.Stored, events: Sequence[history.Event]) -> Move:

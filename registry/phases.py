@@ -74,7 +74,7 @@ def confirmed(state: State, move: Move, workers: Workers, known: Sequence[Beat])
         later = generation is not None and generation > move.generation
         return later and not _stands(state, move.generation)
 
-    _await_successor(workers, known)
+    _await_a_worker(workers, known)
     missing = workers.missing(lambda beat: serves(beat.generation, beat.version), CONFIRM_SECONDS)
     alive = len(workers.alive())
     silent = [beat for beat in _silent(workers, known) if not serves(beat.generation, beat.version)]
@@ -126,11 +126,15 @@ def _silent(workers: Workers, known: Sequence[Beat]) -> list[Beat]:
     return _among(known, workers.silent())
 
 
-def _await_successor(workers: Workers, known: Sequence[Beat]) -> None:
+def _await_a_worker(workers: Workers, known: Sequence[Beat]) -> None:
     """Whoever takes the place of a worker that ended follows the pointer; but where all have, one
-    must be there to do so."""
-    deadline = time.monotonic() + SUCCESSOR_SECONDS
-    while not workers.alive() and _among(known, workers.ended()) and time.monotonic() < deadline:
+    must be there to do so. One that was silent may come back, as on a disk that was full."""
+    began = time.monotonic()
+    while not workers.alive():
+        seconds = EXPIRES_SECONDS if _among(known, workers.silent()) else 0.0
+        seconds = SUCCESSOR_SECONDS if _among(known, workers.ended()) else seconds
+        if time.monotonic() - began >= seconds:
+            return
         time.sleep(_SUCCESSOR_POLL_SECONDS)
 
 

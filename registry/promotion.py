@@ -122,13 +122,13 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
         UnconfirmedError: it was moved, and a worker does not serve it.
     """
     workers = Workers(state)
-    alive = workers.alive()
+    known = workers.known()
     began = time.monotonic()
     with told_when_done(state, action="rollback", reason=reason):
         move = moves.rollback(state, version=version, reason=reason, dry_run=dry_run)
         if dry_run:
-            return Swap(move, len(alive), _resident(move, alive), 0.0)
-        return _settled(state, move, workers, _also(workers.ended(), alive), began)
+            return Swap(move, len(workers.alive()), _resident(move, workers.alive()), 0.0)
+        return _settled(state, move, workers, known, began)
 
 
 def reasons(swap: Swap) -> list[str]:
@@ -160,7 +160,7 @@ def _promoted(
     verdict = _verdict(judge, before, stored)
     with told_when_done(state, action="promote", reason=reason):
         with _ready(state, stored, digest, before, workers) as asked:
-            known = _also([*asked, *workers.ended()], workers.alive())
+            known = _also(asked, workers.known())
             began = time.monotonic()
             move = moves.promote(
                 state,
@@ -190,7 +190,7 @@ def _ready(
 
 
 def _also(before: Sequence[Beat], now: Sequence[Beat]) -> list[Beat]:
-    """Who is alive now, and who was before."""
+    """Who is known now, and who was before."""
     there = {beat.process for beat in now}
     return [*now, *(beat for beat in before if beat.process not in there)]
 

@@ -1,13 +1,13 @@
 """`shadow`: who is scored beside the champion, and by how many workers. Standard library only."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from registry import challenger
 from registry.challenger import Challenger
-from registry.errors import UnconfirmedError
+from registry.errors import IntegrityError, UnconfirmedError
 from registry.heartbeat import Beat, Workers
 from registry.state import State
 
@@ -100,17 +100,24 @@ def _told_when_set(state: State) -> Iterator[None]:
     Raises:
         UnconfirmedError: it was stopped after that.
     """
-    before = challenger.read(state)
+    before = _chosen(state)
     try:
         yield
     except KeyboardInterrupt:
-        now = challenger.read(state)
+        now = _chosen(state)
         if now == before:
             raise
         raise UnconfirmedError(
             f"the shadow is set to {now.version if now else 'off'}; stopped before every worker "
             "was heard of"
         ) from None
+
+
+def _chosen(state: State) -> Challenger | None:
+    """None where a damaged file tells nobody either."""
+    with suppress(IntegrityError):
+        return challenger.read(state)
+    return None
 
 
 def _seen(chosen: Challenger | None, alive: list[Beat]) -> Shadow:

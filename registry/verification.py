@@ -5,8 +5,8 @@ without any history is set aside."""
 from contextlib import suppress
 from dataclasses import dataclass
 
-from registry import history, manifest, pointer, store
-from registry.errors import IntegrityError, MovedError, RegistryError
+from registry import history, manifest, moves, pointer, store
+from registry.errors import IntegrityError, MovedError, RegistryError, UnknownVersionError
 from registry.phases import turn
 from registry.state import State
 
@@ -39,7 +39,7 @@ def verify(state: State, model: str | None) -> list[Finding]:
         events = pointer.repair(state)
         with suppress(MovedError, IntegrityError), turn(state, seconds=0):
             pointer.withdraw(state)  # of a promote that was killed
-        findings += [_history(state, events), _pointer(state)]
+        findings += [_history(state, events), *_target(state, events), _pointer(state)]
     return findings
 
 
@@ -81,6 +81,17 @@ def _history(state: State, events: list[history.Event]) -> Finding:
     return Finding(
         what, None if events[-1:] == last else "its last move is not the one of champion.json"
     )
+
+
+def _target(state: State, events: list[history.Event]) -> list[Finding]:
+    """That a rollback has where to go; nothing where it does, or nobody was champion before."""
+    if len(history.good_champions(events)) < 2:
+        return []
+    try:
+        moves.previous(state, events)
+    except UnknownVersionError as error:
+        return [Finding("rollback", str(error))]
+    return []
 
 
 def _pointer(state: State) -> Finding:

@@ -1,17 +1,14 @@
 """Heartbeats: who is alive, and who has fallen silent though its process is there."""
 
-import os
-import time
+import math
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from monitoring.status.facts import Worker
 from registry import heartbeat
 from registry.heartbeat import Beat
+from registry.processes import up_seconds
 from registry.state import State
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def look(state: State) -> Iterator[Worker]:
@@ -21,10 +18,10 @@ def look(state: State) -> Iterator[Worker]:
     with suppress(OSError):  # what cannot be read is told of the whole state
         beats = heartbeat.written(state)
     for beat, written in beats:
-        up = None if beat.is_gone() else _up_seconds(beat)
         age = max(now - written, 0.0)
-        alive = age < heartbeat.EXPIRES_SECONDS and not beat.is_gone()
-        if alive or (up is not None and up > age):
+        up = None if beat.is_gone(age) else _up_seconds(beat)
+        alive = age < heartbeat.EXPIRES_SECONDS and not beat.is_gone(age)
+        if alive or up is not None:
             yield _worker(beat, age, up, alive=alive)
 
 
@@ -44,11 +41,5 @@ def _worker(beat: Beat, age: float, up: float | None, *, alive: bool) -> Worker:
 
 def _up_seconds(beat: Beat) -> float | None:
     """How long the process has run; None where it runs on another host or in another container."""
-    if not beat.is_here:
-        return None
-    try:
-        facts = Path(f"/proc/{beat.pid}/stat").read_text(encoding="utf-8", errors="replace")
-        started = int(facts.rpartition(")")[2].split()[19]) / _TICKS
-    except (OSError, ValueError, IndexError):
-        return None
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    up = up_seconds(beat.pid) if beat.is_here else None
+    return None if up is None or math.isinf(up) else up

@@ -15,6 +15,7 @@ import pytest
 
 from registry import heartbeat
 from registry.heartbeat import Beat, Prepared, Workers
+from registry.processes import up_seconds
 from registry.state import State
 from tests.server import wait_for
 
@@ -94,8 +95,19 @@ def test_a_stopped_process_has_not_ended_whatever_it_is_called(
     with sleeping(odd) as process:
         process.send_signal(signal.SIGSTOP)
         beat = replace(own, pid=process.pid)
-        aged(state, beat, 3.5)
-        assert Workers(state).silent() == [beat]
+        heartbeat.write(state, beat)
+        assert Workers(state).alive() == [beat]
+        assert Workers(state).ended() == []
+
+
+def test_a_process_that_was_given_a_dead_workers_number_is_not_that_worker(
+    state: State, own: Beat
+) -> None:
+    with sleeping("sleep") as process:
+        beat = replace(own, pid=process.pid)
+        aged(state, beat, 30.0)
+        workers = Workers(state)
+        assert (workers.alive(), workers.silent(), workers.ended()) == ([], [], [beat])
 
 
 @pytest.mark.parametrize(
@@ -176,14 +188,16 @@ def test_waiting_ends_when_all_are_ready_and_names_who_is_not(state: State, own:
 
 
 def test_what_killed_workers_left_is_swept_and_one_that_hangs_stays_known(
-    state: State, own: Beat
+    state: State, own: Beat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(heartbeat, "_FORGOTTEN_SECONDS", 4.0)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with sleeping("sleep") as process:
         hanging, elsewhere = replace(own, pid=process.pid), replace(own, host="other-host")
+        wait_for(lambda: (up_seconds(process.pid) or 0.0) > 4.0, 10)  # it ran when it last beat
         for beat in (replace(own, pid=ended.pid), hanging, elsewhere):
-            aged(state, beat, 61.0)
+            aged(state, beat, 4.5)
         heartbeat.write(state, own)
         heartbeat.sweep(state, time.time())
         left = {json.loads(path.read_bytes())["pid"] for path in state.workers.iterdir()}
@@ -198,6 +212,7 @@ def test_who_ended_without_taking_its_heartbeat_away_is_known(state: State, own:
     for beat in (own, crashed, replace(own, pid=ended.pid, host="other-host")):
         heartbeat.write(state, beat)
     assert Workers(state).ended() == [crashed]
+    assert crashed in Workers(state).known()
     heartbeat.remove(state, crashed)
     assert Workers(state).ended() == []
 

@@ -1,14 +1,16 @@
 """Promote and rollback over versions made by hand."""
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from registry import history, manifest, moves, store
+from registry import history, manifest, moves, store, verification
 from registry.errors import (
     IntegrityError,
+    MovedError,
     RegistryError,
     UnknownVersionError,
     UsageError,
@@ -222,3 +224,33 @@ def test_every_error_has_an_exit_code_and_one_line(state: State) -> None:
             promote(state, version)
         assert caught.value.exit_code in range(1, 8)
         assert "\n" not in str(caught.value)
+
+
+def test_two_people_who_roll_back_at_once_go_back_one_version(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(state, "v1.0.0", "v1.1.0", "v1.2.0")
+    monkeypatch.setenv("LOGNAME", "alice")
+    assert rollback(state) == "v1.1.0"
+    monkeypatch.setenv("LOGNAME", "bob")
+    with pytest.raises(MovedError, match=r"alice rolled back to v1\.1\.0 \d s ago.*--version"):
+        rollback(state)
+    assert champion(state)["version"] == "v1.1.0"
+    assert rollback(state, "v1.0.0") == "v1.0.0"  # named
+    promote(state, "v1.2.0")
+    monkeypatch.setenv("LOGNAME", "alice")
+    assert rollback(state) == "v1.0.0"  # the last move was a promote
+    promote(state, "v1.1.0")
+    assert rollback(state) == "v1.0.0"
+
+
+def test_a_target_that_is_not_in_the_store_is_named_with_the_one_before_it(state: State) -> None:
+    promote(state, "v1.0.0", "v1.1.0", "v1.2.0")
+    shutil.move(state.models / MODEL / "v1.1.0", state.home / "elsewhere")
+    with pytest.raises(UnknownVersionError, match=r"v1\.1\.0, is not in.*--version v1\.0\.0"):
+        rollback(state)
+    problems = {found.what: found.problem for found in verification.verify(state, None)}
+    assert "--version v1.0.0" in (problems["rollback"] or "")
+    shutil.move(state.models / MODEL / "v1.0.0", state.home / "elsewhere-2")
+    with pytest.raises(UnknownVersionError, match="no earlier one is"):
+        rollback(state)
