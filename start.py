@@ -19,7 +19,7 @@ from pathlib import Path
 
 from registry import configuration, flags, pointer, store
 from registry.errors import RegistryError
-from registry.state import PROJECT, State, make_folder, open_lock
+from registry.state import PROJECT, State, hand_over, make_folder, open_file
 
 FIRST_VERSION = "v1.0.0"
 _READY_SECONDS = 120.0
@@ -86,6 +86,8 @@ def _ensure_champion(state: State) -> None:
             done = subprocess.run([sys.executable, "-m", *step], cwd=PROJECT)
             if done.returncode != 0:
                 raise _StartError(f"could not {name} the first version, see above")
+            if name == "train":  # a start of the owner's replaces what a killed one leaves
+                hand_over(artifacts)
         shutil.rmtree(artifacts, ignore_errors=True)  # the registered version holds them
 
 
@@ -93,7 +95,7 @@ def _ensure_champion(state: State) -> None:
 def _alone(state: State) -> Iterator[None]:
     """One start at a time makes the first version; the others wait for it."""
     make_folder(state.registry)
-    with os.fdopen(open_lock(state.registry / ".start.lock"), "r+b") as stream:
+    with os.fdopen(open_file(state.registry / ".start.lock", os.O_RDWR), "r+b") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _ROWS = 8_192
 _NOTHING_FOUND = 3
+_UNKNOWN: dict[str, Any] = {"label": None, "observed_at": None}
 
 
 class Wanted(NamedTuple):
@@ -37,7 +38,8 @@ class Wanted(NamedTuple):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 found, 3 nothing found, 2 usage, 6 a compacted file or one of labels is damaged, 1 the
-    disk, or a file that may not be read."""
+    disk, or a file that may not be read. What is wrong with labels, or with the configuration,
+    keeps no row back."""
     options = flags.parse(_parser(), arguments)
     prediction, request = options.prediction_id, options.request_id
     wanted = Wanted("request_id", request) if request else Wanted("prediction_id", prediction)
@@ -74,7 +76,11 @@ def find(folder: Path, wanted: Wanted) -> "Iterator[LogRecord]":
 
 
 class Labels:
-    """What became known of logged rows: the labels as they are now."""
+    """What became known of logged rows: the labels as they are now.
+
+    Raises:
+        RegistryError: they cannot be read, or the configuration is wrong.
+    """
 
     def __init__(self, state: State) -> None:
         from monitoring.labels.store import LabelStore  # pandas takes a second
@@ -92,7 +98,7 @@ class Labels:
         value = None if place is None else int(self._known.values[place])
         if value is None or value == CONFLICT:
             marks = {} if value is None else {"conflict": True}
-            return {"label": None, "observed_at": None, **marks}
+            return _UNKNOWN | marks
         return {"label": value, "observed_at": _time(int(self._known.observed[place]))}
 
     def _place(self, row: "LogRecord") -> int | None:
@@ -161,23 +167,33 @@ def _look(state: State, wanted: Wanted, options: argparse.Namespace) -> int:
     from registry import terminal
 
     console = terminal.console(markup=False)
+    found, code = False, _NOTHING_FOUND
     labels: Labels | None = None
     for name, root in log_files.roots(state).items():
         marks = {} if name == log_files.ANSWERED else {"shadow": True}
         known = log_files.days(root)
         days = [day for day in reversed(known) if options.day in (None, day)]
         for row in (row for day in days for row in find(known[day], wanted)):
-            labels = labels or Labels(state)  # nobody waits for them where there is no row
-            shown = marks | document(row) | labels.of(row)
+            if not found:  # nobody waits for labels where there is no row
+                found = True
+                labels, code = _labels(state)
+            shown = marks | document(row) | (labels.of(row) if labels else _UNKNOWN)
             if options.json:
                 print(json.dumps(shown), flush=True)
             else:
                 _show(shown, console)
-    if labels is not None:
-        return 0
-    words = f"nothing found: no row with {wanted.column} {wanted.value} under "
-    print(printable_text(words + _searched(state.inference_log, options.day)), file=sys.stderr)
-    return _NOTHING_FOUND
+    if not found:
+        words = f"nothing found: no row with {wanted.column} {wanted.value} under "
+        print(printable_text(words + _searched(state.inference_log, options.day)), file=sys.stderr)
+    return code
+
+
+def _labels(state: State) -> tuple[Labels | None, int]:
+    """The labels, or none with the exit code of what is wrong with them, which is said once."""
+    try:
+        return Labels(state), 0
+    except (RegistryError, OSError) as error:
+        return None, flags.tell(error, about="labels")
 
 
 def _searched(root: Path, wanted: date | None) -> str:

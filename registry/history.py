@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from registry.errors import UsageError
-from registry.state import State, hand_over, replace_file
+from registry.state import State, open_file, replace_file
 from registry.versions import Version, check_model_name
 
 Event = dict[str, Any]
@@ -59,9 +59,8 @@ def append(state: State, event: Event) -> None:
     if whole != content:
         replace_file(state.history, whole + _line(event) + b"\n")
         return
-    handle = os.open(state.history, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = open_file(state.history, os.O_WRONLY | os.O_APPEND)
     try:
-        hand_over(state.history)
         os.write(handle, _line(event) + b"\n")
         os.fsync(handle)
     finally:

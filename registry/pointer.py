@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,10 @@ def read(state: State) -> Champion | None:
         return None
     except OSError as error:
         raise IntegrityError(f"{state.champion}: {error.strerror}") from error
+    return _parsed(state.champion, content)
+
+
+def _parsed(path: Path, content: bytes) -> Champion:
     try:
         raw = json.loads(content)
         champion = Champion(
@@ -70,7 +75,7 @@ def read(state: State) -> Champion | None:
             raise ValueError
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise IntegrityError(
-            f"{state.champion}: not a champion pointer; `python -m registry verify` mends it"
+            f"{path}: not a champion pointer; `python -m registry verify` mends it"
         ) from error
     return champion
 
@@ -178,13 +183,24 @@ def restore(state: State) -> Champion | None:
 
 
 def set_aside(state: State) -> Path | None:
-    """Rename a pointer that cannot be read, to where; None where it can, or there is none. For
-    where no history tells who was champion. The caller holds the lock."""
+    """Rename what stands there and is no pointer, to where; None where it is one, where it may not
+    be looked at, or there is none. For where no history tells who was champion. The caller holds
+    the lock."""
     try:
-        read(state)
+        content = state.champion.read_bytes()
+    except OSError:  # nothing is known about it
+        return None
+    try:
+        _parsed(state.champion, content)
     except IntegrityError:
-        return state.champion.replace(state.champion.with_suffix(".json.damaged"))
+        return state.champion.rename(_free_name(state.champion.with_suffix(".json.damaged")))
     return None
+
+
+def _free_name(path: Path) -> Path:
+    """The path, or with the first number that nothing stands at: `-2`, `-3`, …"""
+    numbered = (path.with_name(f"{path.name}-{number}") for number in count(2))
+    return next(one for one in chain([path], numbered) if not os.path.lexists(one))
 
 
 def _is_sound(state: State, known: Sequence[history.Event]) -> bool:

@@ -157,6 +157,7 @@ def _staging(state: State, name: str) -> Iterator[Path]:
         if time.time() - staged.stat().st_mtime > _STAGING_SECONDS:
             shutil.rmtree(staged, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(dir=state.staging, prefix=f"{name}-"))
+    hand_over(folder)  # so that the owner can sweep it, should this be killed
     try:
         yield folder
     finally:

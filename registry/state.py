@@ -103,7 +103,7 @@ def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:
         MovedError: someone else held it for longer than `seconds`; `busy` says what they do.
     """
     make_folder(path.parent)
-    handle = open_lock(path)
+    handle = open_file(path, os.O_RDWR)
     try:
         deadline = time.monotonic() + seconds
         while True:
@@ -119,10 +119,15 @@ def exclusive(path: Path, *, busy: str, seconds: float) -> Iterator[None]:
         os.close(handle)
 
 
-def open_lock(path: Path, access: int = os.O_RDWR) -> int:
-    """A handle of a lock file, which is made where there is none."""
-    handle = os.open(path, access | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    hand_over(path)
+def open_file(path: Path, access: int, mode: int = 0o644) -> int:
+    """A handle of a file, which is made where there is none. One that stands there stays whose it
+    is: others write it too, and it may be a second name of any file."""
+    flags = access | os.O_CREAT | os.O_CLOEXEC
+    try:
+        handle = os.open(path, flags | os.O_EXCL, mode)
+    except FileExistsError:
+        return os.open(path, flags, mode)
+    _give(handle, path.parent)
     return handle
 
 
@@ -135,7 +140,7 @@ def replace_file(path: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fchmod(stream.fileno(), 0o644)
-            hand_over(Path(temporary))
+            _give(stream.fileno(), path.parent)
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
     except BaseException:
@@ -156,16 +161,22 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
 
 
 def hand_over(*paths: Path) -> None:
-    """Give what root made to whose the folder around it is, a folder before what is in it: a state
-    that root cares for belongs to the service's user, who has to read it and write it. Nothing
-    where this is not root."""
+    """Give what root has just made to whose the folder around it is, a folder before what is in it:
+    a state that root cares for belongs to the service's user, who has to read it and write it.
+    Nothing where this is not root."""
+    for path in paths:
+        _give(path, path.parent)
+
+
+def _give(made: Path | int, folder: Path) -> None:
+    """A file or folder by name, or an open file by its handle."""
     if os.geteuid() != 0:
         return
-    for path in paths:
-        # Root may not do so on every disk; there it stays root's, as it always did.
-        with suppress(OSError):
-            owner = path.parent.stat()
-            os.lchown(path, owner.st_uid, owner.st_gid)  # never what a link there points to
+    # Root may not do so on every disk; there it stays root's, as it always did.
+    with suppress(OSError):
+        owner = folder.stat()
+        by_handle = isinstance(made, int)  # by name, never what a link there points to
+        os.chown(made, owner.st_uid, owner.st_gid, follow_symlinks=by_handle)
 
 
 def sync(path: Path) -> None:

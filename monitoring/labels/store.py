@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from monitoring.denied import denied
+from monitoring.denied import denied, explained, listed
 from registry.errors import IntegrityError
 from registry.state import exclusive, replace_file
 
@@ -89,6 +89,7 @@ class LabelStore:
 
         Raises:
             IntegrityError: a file of the store cannot be read.
+            DeniedError: it, or the folder, is somebody else's.
         """
         return _frame(self._table())
 
@@ -99,6 +100,7 @@ class LabelStore:
 
         Raises:
             IntegrityError: a file of the store cannot be read.
+            DeniedError: it, or the folder, is somebody else's.
         """
         return _current(self._table())
 
@@ -107,6 +109,7 @@ class LabelStore:
 
         Raises:
             IntegrityError: a file of the store cannot be read.
+            DeniedError: it, or the folder, is somebody else's.
         """
         table = self._table()
         wanted = set(keys)
@@ -155,8 +158,17 @@ class LabelStore:
                 left.unlink()
             yield
 
+    def files(self) -> list[Path]:
+        """The file of each import, in that order.
+
+        Raises:
+            DeniedError: the folder is somebody else's.
+        """
+        with explained(self._root):
+            return listed(self._root, "*.parquet")
+
     def _table(self) -> pa.Table:
-        tables = [_SCHEMA.empty_table(), *map(_read, sorted(self._root.glob("*.parquet")))]
+        tables = [_SCHEMA.empty_table(), *map(_read, self.files())]
         return pa.concat_tables(tables).combine_chunks()
 
 
@@ -206,7 +218,7 @@ def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, schema=_SCHEMA)
     except PermissionError as error:
-        raise denied(path, path.parent.parent) from error
+        raise denied(path, path.parent) from error
     except (pa.ArrowException, OSError) as error:
         raise IntegrityError(f"{path} cannot be read; restore it from a backup") from error
 

@@ -52,9 +52,10 @@ def pending(root: Path, day: date) -> Compacted | None:
 
     Raises:
         IntegrityError: an older part of the day is damaged.
+        DeniedError: the day is somebody else's.
     """
     folder = log_files.days(root)[day]
-    paths = (*log_files.live(folder), *log_files.sealed(folder))
+    paths = (*log_files.sealed(folder), *log_files.live(folder))
     size = sum(path.stat().st_size for path in paths)
     return Compacted(day, len(paths), size) if paths else None
 

@@ -53,6 +53,7 @@ def erase(state: State, key: str, *, dry_run: bool) -> Erased:
 
     Raises:
         IntegrityError: a file is damaged, before any is changed.
+        DeniedError: a folder is somebody else's, before any is changed.
         LogBusyError, MovedError: somebody else compacts, forgets or imports labels.
         OSError: the disk; what could not be rewritten stays as it was.
     """
@@ -63,7 +64,7 @@ def erase(state: State, key: str, *, dry_run: bool) -> Erased:
         ids = {one for hit in hits for one in hit.prediction_ids}
         labels = [
             _from_labels(path, key, ids, dry_run=dry_run)
-            for path in sorted(state.labels.glob("*.parquet"))
+            for path in LabelStore(state.labels).files()
         ]
         for hit in hits:
             if not dry_run:

@@ -29,9 +29,9 @@ from uuid import uuid4
 
 import orjson
 
-from monitoring.denied import denied
+from monitoring.denied import explained, listed
 from registry.errors import IntegrityError, RegistryError
-from registry.state import State, hand_over, open_lock, sync
+from registry.state import State, hand_over, open_file, sync
 
 MODE = 0o640
 """Of every file that holds rows, or what they were made of: personal data."""
@@ -59,7 +59,7 @@ class Part:
 
     @property
     def tables(self) -> list[Path]:
-        return sorted(self.folder.glob("*.parquet"))
+        return listed(self.folder, "*.parquet")
 
 
 class OpenLines(NamedTuple):
@@ -92,23 +92,33 @@ def roots(state: State) -> dict[str, Path]:
 
 
 def days(root: Path) -> dict[date, Path]:
-    """The days that have a folder, oldest first."""
+    """The days that have a folder, oldest first.
+
+    Raises:
+        DeniedError: the log is somebody else's.
+    """
+    with explained(root):
+        folders = listed(root, "dt=*")
     found = {}
-    for path in root.glob("dt=*"):
+    for path in folders:
         with suppress(ValueError):
             found[date.fromisoformat(path.name.removeprefix("dt="))] = path
     return dict(sorted(found.items()))
 
 
 def live(folder: Path) -> list[Path]:
-    """The files that are written to; a folder or a dangling link of such a name is none."""
-    return [path for path in sorted(folder.glob("*.jsonl")) if path.exists() and not path.is_dir()]
+    """The files that are written to; a folder or a dangling link of such a name is none.
+
+    Raises:
+        PermissionError: the day may not be read.
+    """
+    return [path for path in listed(folder, "*.jsonl") if path.exists() and not path.is_dir()]
 
 
 def sealed(folder: Path) -> list[Path]:
-    """Sealed files that no part was made of."""
+    """Sealed files that no part was made of; raises what `parts` does."""
     done = {name for part in parts(folder) for name in part.sources}
-    return [path for path in sorted(folder.glob("*.sealed")) if path.name not in done]
+    return [path for path in listed(folder, "*.sealed") if path.name not in done]
 
 
 def parts(folder: Path) -> list[Part]:
@@ -116,20 +126,10 @@ def parts(folder: Path) -> list[Part]:
 
     Raises:
         IntegrityError: one does not say what it was made of.
-        DeniedError: one is somebody else's.
+        DeniedError: one, or the day, is somebody else's.
     """
-    found = []
-    for path in sorted(folder.glob("part-*")):
-        try:
-            part = _part(path)
-        except PermissionError as error:
-            raise denied(path / _FACTS, folder.parent.parent) from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(
-                f"{path / _FACTS}: unreadable; without it the part could count twice"
-            ) from error
-        found.append(part)
-    return found
+    with explained(folder.parent):
+        return [_part(path) for path in listed(folder, "part-*")]
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def maintenance(root: Path) -> Iterator[None]:
     Raises:
         LogBusyError: somebody else is.
     """
-    handle = open_lock(root / _MAINTENANCE)
+    handle = open_file(root / _MAINTENANCE, os.O_RDWR)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,7 +155,7 @@ def maintenance(root: Path) -> Iterator[None]:
 @contextmanager
 def changing(root: Path) -> Iterator[None]:
     """Change names while no reader opens files; to be held for milliseconds."""
-    handle = open_lock(root / _LAYOUT)
+    handle = open_file(root / _LAYOUT, os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -169,14 +169,11 @@ def opened(folder: Path) -> Iterator[OpenDay]:
 
     Raises:
         IntegrityError: a part does not say what it was made of.
-        DeniedError: a file is somebody else's.
+        DeniedError: a file, or the day, is somebody else's.
     """
     with ExitStack() as stack:
-        with _unchanging(folder.parent):
-            try:
-                day = _open_day(folder, stack)
-            except PermissionError as error:
-                raise denied(Path(error.filename or folder), folder.parent.parent) from error
+        with _unchanging(folder.parent), explained(folder.parent):
+            day = _open_day(folder, stack)
         yield day
 
 
@@ -214,8 +211,7 @@ def sweep(folder: Path) -> None:
 
 def create(path: Path) -> None:
     """Make an empty file, if it is not there, that only its owner and group may read."""
-    path.touch(mode=MODE)
-    hand_over(path)
+    os.close(open_file(path, os.O_WRONLY, MODE))
 
 
 @contextmanager
@@ -285,11 +281,18 @@ def lines(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, bool]]:
 
 
 def _part(folder: Path) -> Part:
-    facts = orjson.loads((folder / _FACTS).read_bytes())
-    sources, torn, invalid = facts["sources"], facts["torn"], facts["invalid"]
-    texts = type(sources) is list and all(type(name) is str for name in sources)
-    if not texts or type(torn) is not int or type(invalid) is not int or min(torn, invalid) < 0:
-        raise TypeError
+    try:
+        facts = orjson.loads((folder / _FACTS).read_bytes())
+        sources, torn, invalid = facts["sources"], facts["torn"], facts["invalid"]
+        texts = type(sources) is list and all(type(name) is str for name in sources)
+        if not texts or type(torn) is not int or type(invalid) is not int or min(torn, invalid) < 0:
+            raise TypeError
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(
+            f"{folder / _FACTS}: unreadable; without it the part could count twice"
+        ) from error
     return Part(folder, frozenset(sources), torn, invalid)
 
 
@@ -297,7 +300,7 @@ def _part(folder: Path) -> Part:
 def _unchanging(root: Path) -> Iterator[None]:
     """Hold the names still. A log on a read-only disk without the lock has no one to change it."""
     try:
-        handle = open_lock(root / _LAYOUT, os.O_RDONLY)
+        handle = open_file(root / _LAYOUT, os.O_RDONLY)
     except OSError:
         yield
         return

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from monitoring.log.files import MODE
-from registry.state import hand_over, make_folder
+from registry.state import make_folder, open_file
 from registry.validation import ValidRow
 
 if TYPE_CHECKING:
@@ -161,9 +161,7 @@ class InferenceLog:
             name = f"{socket.gethostname()}-{os.getpid()}-{time.time_ns()}.jsonl"
             self._path, self._day = self._root / f"dt={day}" / name, day
         make_folder(self._path.parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._handle = os.open(self._path, flags, MODE)
-        hand_over(self._path)
+        self._handle = open_file(self._path, os.O_WRONLY | os.O_APPEND, MODE)
 
     def _close(self) -> None:
         if self._handle is not None:

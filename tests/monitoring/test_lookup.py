@@ -238,13 +238,32 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: ")
 
 
-def test_a_damaged_file_of_labels_is_named(tmp_path: Path) -> None:
-    append(tmp_path, "r", ["a-0"], TODAY)
-    State(tmp_path).labels.mkdir()
-    (State(tmp_path).labels / "torn.parquet").write_bytes(b"PAR1")
-    done = lookup(tmp_path, "--request_id", "r")
-    assert (done.returncode, done.stderr.count("\n")) == (6, 1)
-    assert "torn.parquet cannot be read" in done.stderr
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("labels", 6, "torn.parquet cannot be read"),
+        ("configuration", 2, "poll_ms"),
+    ],
+)
+def test_rows_are_shown_without_labels_where_those_cannot_be_had(
+    tmp_path: Path, fault: str, code: int, words: str
+) -> None:
+    expected = append(tmp_path, "r", ["a-0", "a-1"], TODAY)
+    expected += append(tmp_path, "r", ["b-0"], BEFORE)
+    text = (PROJECT / "configuration.yaml").read_text(encoding="utf-8")
+    if fault == "labels":
+        State(tmp_path).labels.mkdir()
+        (State(tmp_path).labels / "torn.parquet").write_bytes(b"PAR1")
+    else:
+        text = text.replace("poll_ms", "pol_ms")
+    path = tmp_path / "configuration.yaml"
+    path.write_text(text, encoding="utf-8")
+    flags = ("monitoring.lookup", "--request_id", "r", "--json")
+    done = command(tmp_path, *flags, check=False, DATATHON_CONFIGURATION=str(path))
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1)
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == expected
 
 
 def test_ctrl_c_is_one_line(tmp_path: Path) -> None:

@@ -3,8 +3,10 @@ reading and writing all of it."""
 
 import json
 import os
+import pwd
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,11 +17,13 @@ from typing import Any
 
 import pytest
 
+from monitoring.watching.ports import free_port
 from registry.state import State
 from tests.monitoring.streams import SECRET, load, log_rows, spread
-from tests.server import PROJECT, command, environment
+from tests.server import PROJECT, command, environment, wait_for
 from tests.service.rows import cohort_rows
 from tests.service.switching import NEW, OLD, promotion
+from tests.service.test_start import start
 from tests.unprivileged import AS_OWNER, NOBODY
 
 pytestmark = pytest.mark.slow
@@ -29,6 +33,8 @@ WEEK = ("--from", f"{START:%F}", "--to", f"{START + timedelta(days=6):%F}", "--j
 ROWS = 400
 REPORTS = ("monitoring.drift_report", "monitoring.performance_drift")
 PARTS = "inference_log/dt=*/part-*/"
+DENIED = "belongs to {}, and {} may not read it; nothing is damaged: {}"
+THIRD = 12345
 
 
 class Owned:
@@ -42,8 +48,14 @@ class Owned:
         return command(self.home, *words, check=check, DATATHON_ENTITY_SECRET=SECRET)
 
     def as_owner(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+        return self._as(AS_OWNER, *words)
+
+    def as_third(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+        return self._as([word.replace(str(NOBODY), str(THIRD)) for word in AS_OWNER], *words)
+
+    def _as(self, who: list[str], *words: str | Path) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [*AS_OWNER, sys.executable, "-m", *map(str, words)],
+            [*who, sys.executable, "-m", *map(str, words)],
             cwd=PROJECT,
             env=environment(self.home, HOME=str(self.home), DATATHON_ENTITY_SECRET=SECRET),
             capture_output=True,
@@ -171,7 +183,8 @@ def test_a_file_that_is_not_to_be_read_is_no_damage_and_the_remedy_helps(
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {denied[0]}: belongs to root, and ")
-    assert "may not read it; nothing is damaged: as root, run `" in line
+    folder = owned.home / roots.split("/")[0]
+    assert line.endswith(f"nothing is damaged: as root, run `chown -R {NOBODY}:{NOBODY} {folder}`")
     refreshed = owned.as_owner("monitoring.refresh")
     assert (refreshed.returncode, line in refreshed.stderr) == (1, True)
     assert "failing" in State(owned.home).report_metrics.read_text()
@@ -183,7 +196,84 @@ def test_a_file_that_is_not_to_be_read_is_no_damage_and_the_remedy_helps(
 
 def test_who_is_not_the_owner_is_told_who_is(owned: Owned) -> None:
     owned.as_root("monitoring.compact")
-    give(owned.home, 12345)
+    give(owned.home, THIRD)
     done = owned.as_owner("monitoring.drift_report", *WEEK)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith("nothing is damaged: run this as uid 12345\n")
+    assert done.stderr.endswith(f"nothing is damaged: run this as uid {THIRD}\n")
+
+
+def test_nobody_is_told_to_take_the_log_from_a_service_in_a_state_of_roots(owned: Owned) -> None:
+    service = pwd.getpwuid(NOBODY).pw_name
+    for roots, who in (("", service), ("inference_log", "root")):
+        os.chown(owned.home / roots, 0, 0)
+        done = owned.as_third("monitoring.drift_report", *WEEK)
+        assert (done.returncode, done.stdout) == (1, "")
+        remedy = f"run this as {who}\n"
+        assert done.stderr.endswith(DENIED.format(service, f"uid {THIRD}", remedy))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "mode", "words"),
+    [
+        ("inference_log", 0o711, ("monitoring.drift_report", *WEEK)),
+        ("inference_log/dt=*", 0o700, ("monitoring.drift_report", *WEEK)),
+        ("inference_log/dt=*", 0o711, ("monitoring.compact", "--dry-run")),
+        ("inference_log/dt=*/part-*", 0o711, ("monitoring.drift_report", *WEEK)),
+        ("labels", 0o700, ("monitoring.performance_drift", *WEEK)),
+        ("labels", 0o711, ("monitoring.forget", "--entity", "pupil-3", "--dry-run")),
+    ],
+)
+def test_a_folder_that_is_not_to_be_read_is_not_an_empty_one(
+    owned: Owned, hidden: str, mode: int, words: tuple[str, ...]
+) -> None:
+    owned.as_root("monitoring.labels", "import", owned.labels(0, 200))
+    if "part" in hidden:
+        owned.as_root("monitoring.compact")
+    folder = sorted(owned.home.glob(hidden))[-1]
+    os.chown(folder, 0, 0)
+    folder.chmod(mode)
+    done = owned.as_owner(*words)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert str(folder) in line
+    assert DENIED.format("root", pwd.getpwuid(NOBODY).pw_name, "") in line
+
+
+def test_rows_are_shown_where_labels_are_not_to_be_read(owned: Owned) -> None:
+    owned.as_root("monitoring.labels", "import", owned.labels(0, 200))
+    (owned.home / "labels").chmod(0o700)
+    os.chown(owned.home / "labels", 0, 0)
+    done = owned.as_owner("monitoring.lookup", "--prediction_id", owned.ids[0], "--json")
+    (row,) = map(json.loads, done.stdout.splitlines())
+    assert (row["prediction_id"], row["label"], row["observed_at"]) == (owned.ids[0], None, None)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, f"{owned.home / 'labels'}: belongs to root" in line) == (1, True)
+
+
+def test_a_pointer_that_is_not_to_be_read_is_not_set_aside(owned: Owned) -> None:
+    pointer, history = State(owned.home).champion, State(owned.home).history
+    content = pointer.read_bytes()
+    history.unlink()
+    os.chown(pointer, 0, 0)
+    pointer.chmod(0o600)
+    done = owned.as_owner("registry", "verify")
+    assert (done.returncode, "champion.json: Permission denied" in done.stdout) == (6, True)
+    assert pointer.read_bytes() == content
+    assert not list(pointer.parent.glob("*.damaged*"))
+
+
+def test_what_a_killed_start_of_roots_leaves_is_the_owners(owned: Owned, tmp_path: Path) -> None:
+    state = State(owned.home)
+    for gone in (owned.home / "models", owned.home / "bentos", state.held_out):
+        shutil.rmtree(gone)
+    for pointer in (state.champion, state.history):
+        pointer.unlink()
+    process = start(owned.home, free_port(), tmp_path / "output")
+    try:
+        wait_for(lambda: any(state.staging.glob("v*/*")), 60, (tmp_path / "output").read_text)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    left = [state.registry / "first-artifacts", *state.staging.iterdir()]
+    assert [(path.stat().st_uid, path.stat().st_gid) for path in left] == [(NOBODY, NOBODY)] * 2

@@ -253,6 +253,13 @@ def test_a_damaged_pointer_without_a_history_is_set_aside_and_a_promote_begins_a
     assert aside.read_bytes() == b'{"torn'
     assert run(*FORCED, "v1.0.0") == 0
     assert run("verify") == 0
+    for number in (2, 3):  # none in the place of another
+        home.history.unlink(missing_ok=True)
+        home.champion.write_bytes(b"%d" % number)
+        assert run("verify") == 0
+        assert f"it is {aside}-{number} now" in capsys.readouterr().out
+    contents = [path.read_bytes() for path in sorted(home.registry.glob("*.damaged*"))]
+    assert contents == [b'{"torn', b"2", b"3"]
 
 
 def test_a_pointer_is_not_written_anew_from_a_history_that_was_edited(

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from monitoring.log import files as log_files
+from registry import history
 from registry import state as state_module
-from registry.state import exclusive, make_folder, open_lock, replace_file
+from registry.state import State, exclusive, make_folder, open_file, replace_file
 
 
 @pytest.fixture
@@ -65,5 +67,34 @@ def test_what_a_link_points_to_is_not_given_away(tmp_path: Path) -> None:
     folder.mkdir()
     os.chown(folder, 1034, 1034)
     (folder / ".lock").symlink_to(tmp_path / "roots")
-    os.close(open_lock(folder / ".lock"))
+    os.close(open_file(folder / ".lock", os.O_RDWR))
     assert (tmp_path / "roots").stat().st_uid == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who alone may give files away")
+def test_a_file_that_stands_there_keeps_its_owner(tmp_path: Path) -> None:
+    """In a folder of root's with files of the service's, and in one of the service's with a second
+    name of a file of root's."""
+    state, owner = State(tmp_path), 1034
+    log = state.inference_log
+    service = [state.registry / ".lock", state.history, log / ".layout", log / ".maintenance"]
+    for path in service:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.chown(path, owner, owner)
+    event = {"action": "rollback", "to": "v1.0.0"}
+    with exclusive(state.registry / ".lock", busy="", seconds=1):
+        history.append(state, event)
+    with log_files.opened(log / "dt=2026-03-01"), log_files.maintenance(log):
+        log_files.create(log / ".layout")
+    assert {path.stat().st_uid for path in service} == {owner}
+
+    roots, folder = tmp_path / "roots", tmp_path / "services"
+    roots.touch()
+    folder.mkdir()
+    os.chown(folder, owner, owner)
+    for name in (".layout", ".maintenance"):
+        (folder / name).hardlink_to(roots)
+    with log_files.opened(folder / "dt=2026-03-01"), log_files.maintenance(folder):
+        log_files.create(folder / ".layout")
+    assert roots.stat().st_uid == 0
