@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without arrows must not fail a move
         sys.stdout.reconfigure(errors="replace")
     try:
-        return int(options.run(State.from_environment(), options))
+        code = int(options.run(State.from_environment(), options))
+        sys.stdout.flush()  # here, where whoever reads no further is dealt with
+        return code
     except (RegistryError, OSError) as error:
         return flags.tell(error, about="state")
     except KeyboardInterrupt:

@@ -1,10 +1,15 @@
 """Command lines: flags take `_` and `-` alike, and an error is one line and an exit code."""
 
 import argparse
+import errno
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
 from registry.errors import RegistryError
+
+_NOBODY_READS = 128 + signal.SIGPIPE
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -15,12 +20,26 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> a
 
 def tell(error: RegistryError | OSError, *, about: str) -> int:
     """Print an error in one line and return its exit code; `about` names what an OSError without
-    a file name was about."""
+    a file name was about. Whoever reads no further, as `head` does, is no error to speak of."""
     if isinstance(error, RegistryError):
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    print(f"error: {error.filename or about}: {error.strerror}", file=sys.stderr)
+    if isinstance(error, BrokenPipeError):
+        # What is still to be written has nowhere to go: Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS
+    print(f"error: {error.filename or about}: {_reason(error)}", file=sys.stderr)
     return 1
+
+
+def _reason(error: OSError) -> str:
+    """In words, and what helps where that is known."""
+    words = error.strerror
+    if words is None and error.args and isinstance(error.args[0], list):  # of shutil.copytree
+        words = str(error.args[0][0][-1]).partition("] ")[2].partition(": '")[0]
+    if words in (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)):
+        return f"{words}; free some: `python -m monitoring.compact`, or see docs/runbook.md"
+    return words or str(error)
 
 
 def _dashed(argument: str) -> str:

@@ -112,6 +112,8 @@ def _standing(entry: Mapping[str, Any]) -> str:
     last, lasted = entry["terms"][-1], tenure.duration(entry["champion_seconds"])
     if entry["champion"]:
         return f"★ {lasted}\nsince {last['since']}"
+    if last["until"] is None:
+        return f"{lasted}\nthe last one: the pointer is lost,\nsee `python -m registry verify`"
     rolled = entry["rolled_back"] and last["ended_by"] == "rollback"
     words = f"{lasted}\n{'rolled back' if rolled else 'until'} {last['until']}"
     if entry["rolled_back"] and not rolled:

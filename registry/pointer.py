@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from registry import history
+from registry import history, reserve
 from registry.errors import IntegrityError, MovedError, UnknownVersionError, UsageError
 from registry.state import State, exclusive, replace_file
 from registry.versions import Version, check_model_name
@@ -125,26 +126,42 @@ def move(
     """Commit a move; the caller holds the lock and has verified `digest`.
 
     The move is done once the pointer stands; if the history cannot be written then, the next
-    command writes what it lacks.
+    command writes what it lacks. A rollback takes the space that is kept for it on a full disk.
 
     Raises:
         MovedError: the last generation is not the `expected` one.
     """
+    told: dict[str, Any] = {"action": action, "to": version, "by": who()}
+    told |= {"reason": storable(reason), "verdict": dict(verdict or {})}
+    commit = partial(_commit, state, told, {"model": model, "digest": digest}, expected)
+    try:
+        champion = commit()
+    except OSError as error:
+        if action != "rollback" or not reserve.spend(state, error):
+            raise
+        champion = commit()
+    reserve.keep(state)
+    return champion
+
+
+def _commit(
+    state: State, told: Mapping[str, Any], named: Mapping[str, str], expected: int | None
+) -> Champion:
     known = repair(state)
     last = known[-1] if known else None
     _refuse_moved(last, expected)
     event = {
-        "action": action,
+        "action": told["action"],
         "from": last["to"] if last else None,
-        "to": version,
-        "by": who(),
-        "reason": storable(reason),
+        "to": told["to"],
+        "by": told["by"],
+        "reason": told["reason"],
         "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "verdict": dict(verdict or {}),
+        "verdict": told["verdict"],
         "prev_sha256": history.line_sha256(last),
     }
     generation = last["generation"] + 1 if last else 1
-    line = {"generation": generation, "model": model, "digest": digest, **event}
+    line = {"generation": generation, **named, **event}
     champion = _write(state, line, prepare=None)
     with suppress(OSError):
         history.append(state, line)

@@ -71,6 +71,10 @@ class State:
         return self.registry / "challenger.json"
 
     @property
+    def reserve(self) -> Path:
+        return self.registry / ".reserve"
+
+    @property
     def shadow_log(self) -> Path:
         return self.home / "shadow_log"
 

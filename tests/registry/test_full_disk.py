@@ -57,24 +57,44 @@ def refused(done: "subprocess.CompletedProcess[str]") -> bool:
     return FULL in done.stderr
 
 
-@pytest.mark.parametrize("action", ["promote", "rollback"])
-def test_a_move_on_a_full_disk_moves_nothing(disk: Disk, action: str) -> None:
+@pytest.fixture
+def full(disk: Disk) -> Disk:
+    """Two that were champion, another version, and no byte to spare."""
     for version in ("v1.0.0", "v1.1.0", "v1.2.0"):
         make_version(disk.state, version)
     promote(disk.state, "v1.0.0", "v1.1.0")
-    arguments = ["registry", action, "--reason", "drill"]
-    if action == "promote":
-        arguments += ["--force", "--version", "v1.2.0"]
     disk.fill()
-    before = tree_sha256(disk.state.models), champion(disk.state), disk.state.history.read_bytes()
-    assert refused(command(disk.state.home, *arguments, check=False))
-    after = tree_sha256(disk.state.models), champion(disk.state), disk.state.history.read_bytes()
+    return disk
+
+
+def test_a_promote_on_a_full_disk_moves_nothing(full: Disk) -> None:
+    state = full.state
+    arguments = ["registry", "promote", "--version", "v1.2.0", "--force", "--reason", "drill"]
+    before = tree_sha256(state.models), champion(state), state.history.read_bytes()
+    done = command(state.home, *arguments, check=False)
+    assert refused(done)
+    assert "python -m monitoring.compact" in done.stderr
+    after = tree_sha256(state.models), champion(state), state.history.read_bytes()
     assert after == before
-    assert list(disk.state.registry.glob(".*json*")) == []
-    disk.clear()
-    assert command(disk.state.home, *arguments).returncode == 0
-    assert champion(disk.state)["generation"] == 3
-    assert_chained(disk.state)
+    assert list(state.registry.glob(".*json*")) == []
+    full.clear()
+    assert command(state.home, *arguments).returncode == 0
+    assert champion(state)["generation"] == 3
+    assert_chained(state)
+
+
+def test_a_rollback_on_a_full_disk_takes_what_was_kept_for_it(full: Disk) -> None:
+    state = full.state
+    back = ["registry", "rollback", "--reason", "drill"]
+    assert command(state.home, *back).returncode == 0
+    assert (champion(state)["version"], champion(state)["generation"]) == ("v1.0.0", 3)
+    assert_chained(state)
+    full.clear()
+    promote(state, "v1.2.0", "v1.1.0")  # which keeps some again
+    full.fill()
+    assert command(state.home, *back).returncode == 0
+    assert champion(state)["version"] == "v1.2.0"
+    assert_chained(state)
 
 
 @pytest.mark.slow

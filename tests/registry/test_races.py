@@ -122,7 +122,8 @@ def test_racing_moves_give_one_history_in_which_each_winner_finds_its_own(tmp_pa
     assert champion(state)["generation"] == len(history)
     assert command(state.home, "registry", "verify").returncode == 0
     left_behind = {path.name for path in state.registry.iterdir()}
-    assert left_behind == {".lock", ".promote.lock", "champion.json", "history.jsonl"}
+    kept = {".lock", ".promote.lock", ".reserve", "champion.json", "history.jsonl"}
+    assert left_behind == kept
     for seen, last in readers:
         assert last <= len(history)
         assert seen > len(history) / 8

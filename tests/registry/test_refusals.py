@@ -2,7 +2,9 @@
 files that would run code."""
 
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ from registry.worker import Worker
 from tests import artefacts as tiny
 from tests.registry.following import following
 from tests.registry.handmade import MODEL, flip_byte, make_version, promote, tree_sha256
-from tests.server import PROJECT, command
+from tests.server import PROJECT, command, environment
 
 FORCED = ("--force", "--reason", "drill")
 
@@ -161,3 +163,19 @@ def test_a_crafted_file_is_refused_and_never_executed(
     spring = [sys.executable, "-c", _SPRING, str(folder / manifest.PIPELINE)]
     subprocess.run(spring, cwd=PROJECT, check=True)
     assert trace.exists()
+
+
+@pytest.mark.parametrize("words", [["champion"], ["list"], ["history", "--json"]])
+def test_who_reads_no_further_is_told_nothing(state: State, words: list[str]) -> None:
+    promote(state, "v1.0.0")
+    nobody_reads, end = os.pipe()
+    os.close(nobody_reads)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "registry", *words],
+            cwd=PROJECT, env=environment(state.home), stdout=end, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    finally:
+        os.close(end)
+    assert done.stderr == b""
+    assert done.returncode in (1, 128 + signal.SIGPIPE)  # 1 is how rich ends it
