@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitoring import reports, version_files
-from monitoring.drift.analysis import analyse
+from monitoring.drift.analysis import analyse, hold_estimate
 from monitoring.log.reading import LogReader
 from registry import configuration, flags, terminal
 from registry.errors import RegistryError
@@ -43,15 +43,17 @@ def run(state: State, model: str | None, version: str | None, span: reports.Span
     monitored = version_files.read(state, model, version)
     subject = monitored.subject
     log = LogReader(state.inference_log, subject.schema)
-    limits = configuration.load().drift
-    found = analyse(subject, span.start, span.end, log.batches, limits)
+    settings = configuration.load()
+    found = analyse(subject, span.start, span.end, log.batches, settings.drift)
     tallies = log.tallies
     if found is None:
         raise reports.NotEnoughDataError(
             f"no prediction of {subject.version} from {span} under {state.inference_log}"
             + f"; {tallies.other_versions} row(s) of other versions" * bool(tallies.other_versions)
         )
-    return reports.head("drift", monitored.model, subject.version, span, tallies) | found
+    head = reports.head("drift", monitored.model, subject.version, span, tallies)
+    found = hold_estimate(found, recall_floor=settings.performance.recall_floor)
+    return head | reports.outlook(state, monitored.model, subject.version) | found
 
 
 if __name__ == "__main__":

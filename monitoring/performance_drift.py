@@ -83,7 +83,8 @@ def run(
         settings.recall_floor, subject.threshold, subject.training, subject.calibration
     )
     head = reports.head("performance", monitored.model, subject.version, window, log.tallies)
-    return head | analyse(joined.outcomes, arrivals, standard)
+    outlook = reports.outlook(state, monitored.model, subject.version)
+    return head | outlook | analyse(joined.outcomes, arrivals, standard)
 
 
 def _orphans(

@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 from monitoring.log.reading import Tallies
 from monitoring.rendering import exposition, html_report, terminal_report
-from registry import flags, terminal
+from registry import flags, moves, pointer, store, terminal
 from registry.errors import RegistryError, UsageError
 from registry.state import State, replace_file
 
@@ -108,26 +109,39 @@ def head(kind: str, model: str, version: str, window: Span, tallies: Tallies) ->
     }
 
 
+def outlook(state: State, model: str, version: str) -> dict[str, str | None]:
+    """What a next step about this version can go to: the version that a rollback from it would
+    serve, where it is the champion and there is one, and the next free number; None for what there
+    is not, and for what a damaged registry does not tell, as a verdict must not be lost with it."""
+    found: dict[str, str | None] = {"rollback_to": None, "next_version": None}
+    with suppress(RegistryError, OSError, ValueError):
+        found["next_version"] = str(store.next_version(state))
+    with suppress(RegistryError, OSError, ValueError):
+        events = pointer.events(state)
+        if events and (events[-1]["model"], events[-1]["to"]) == (model, version):
+            found["rollback_to"] = moves.previous(state, events)[1]
+    return found
+
+
 def publish(
     state: State, document: dict[str, Any], options: Options, *, by_day: bool = False
 ) -> int:
     """Show the report, keep it as JSON and HTML, send its metrics, and return its exit code.
 
-    The verdict comes first and stays: what cannot be written or sent after it is one line each, and
-    the exit code only where there is no alarm to tell of.
+    The verdict comes first and stays: what cannot be written or sent after it is one line each. A
+    report that was not kept is no success of any colour: its exit code is that of the error. What
+    could not be sent is, only where there is no alarm to tell of.
     """
     text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     if options.json:
         print(text)
     else:
         terminal_report.show(document, options.lang, terminal.console(), by_day=by_day)
-    code = 0
-    for deliver in _deliveries(state, document, text, options):
-        try:
-            deliver()
-        except (RegistryError, OSError) as error:
-            code = code or flags.tell(error, about=f"report under {state.reports}")
-    return EXIT_CODES[document["status"]] or code
+    kept = _delivered(state, lambda: _keep(state, document, text, options))
+    sent = 0
+    for send in _sends(document, options):
+        sent = _delivered(state, send) or sent
+    return kept or EXIT_CODES[document["status"]] or sent
 
 
 def keep_json(state: State, document: dict[str, Any], text: str) -> Path:
@@ -138,16 +152,23 @@ def keep_json(state: State, document: dict[str, Any], text: str) -> Path:
     return path
 
 
-def _deliveries(
-    state: State, document: dict[str, Any], text: str, options: Options
-) -> Iterator[Callable[[], None]]:
-    def keep() -> None:
-        page = keep_json(state, document, text).with_suffix(".html")
-        replace_file(page, html_report.render(document, options.lang).encode())
-        if not options.json:
-            terminal.console(markup=False).print(f"report: {page}", soft_wrap=True)
+def _delivered(state: State, deliver: Callable[[], None]) -> int:
+    """0, or the exit code of what was told to be wrong."""
+    try:
+        deliver()
+    except (RegistryError, OSError) as error:
+        return flags.tell(error, about=f"report under {state.reports}")
+    return 0
 
-    yield keep
+
+def _keep(state: State, document: dict[str, Any], text: str, options: Options) -> None:
+    page = keep_json(state, document, text).with_suffix(".html")
+    replace_file(page, html_report.render(document, options.lang).encode())
+    if not options.json:
+        terminal.console(markup=False).print(f"report: {page}", soft_wrap=True)
+
+
+def _sends(document: dict[str, Any], options: Options) -> Iterator[Callable[[], None]]:
     if (path := options.textfile) is not None:
         yield lambda: exposition.textfile(document, path)
     if (url := options.push) is not None:

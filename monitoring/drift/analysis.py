@@ -101,6 +101,26 @@ def analyse(
     }
 
 
+def hold_estimate(document: Mapping[str, Any], *, recall_floor: float) -> dict[str, Any]:
+    """The document of `analyse` with its estimated recall held against the floor: at least yellow
+    where the whole 95 % interval lies below it, as chance alone puts a model near its floor there
+    every other day, and never where there are too few rows for a colour.
+
+    A data bug comes first, and so does drift that is red; else the version is asked about.
+    """
+    recall = document["estimate"] and document["estimate"]["metrics"]["recall"]
+    known = recall and recall["high"] is not None and document["status"] != "inconclusive"
+    below = bool(known and recall["high"] < recall_floor)
+    held = {**document, "recall_floor": recall_floor, "estimate_below_floor": below}
+    if not below or document["status"] == "red":
+        return held
+    step = document["next_step"]
+    return held | {
+        "status": "yellow",
+        "next_step": step if step == "fix_data" else "roll_back_check",
+    }
+
+
 def _limits(limits: DriftLimits) -> dict[str, float]:
     return {name: getattr(limits, name) for name in ("yellow", "red", "max_q", "min_rows")}
 

@@ -130,6 +130,7 @@ def _add(families: _Families, document: Document) -> None:
         _add_drift(families, document)
     else:
         _add_performance(families, document)
+    families.add("datathon_recall_floor", "What recall must reach", document["recall_floor"])
     if document["estimate"] is not None:
         recall = document["estimate"]["metrics"]["recall"]
         families.add_interval(
@@ -156,7 +157,6 @@ def _add_performance(families: _Families, document: Document) -> None:
     families.add_interval(
         "datathon_recall", "Recall on labelled predictions", document["metrics"]["recall"]
     )
-    families.add("datathon_recall_floor", "What recall must reach", document["recall_floor"])
     families.add(
         "datathon_label_coverage", "Share of due predictions with a label", labels["coverage"]
     )

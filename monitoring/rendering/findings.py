@@ -33,7 +33,8 @@ def _coverage(detail: Document, labels: Document, words: Wording) -> str:
 def _delay(detail: Document, days: Document | None, words: Wording) -> str:
     if days is None:
         return words("finding.delay_unknown")
-    spread = {key: words.number(days[key], 0) for key in ("median", "p95")}
+    # A label of the same day may have been observed some hours before its prediction: not -0 days.
+    spread = {key: words.number(max(0, round(days[key])), 0) for key in ("median", "p95")}
     sentence = words("finding.delay", **spread)
     if not detail.get("early"):
         return sentence

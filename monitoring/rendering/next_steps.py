@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from monitoring.rendering.wording import Document, Wording
-from registry.versions import Version
 
 
 def sentence(document: Document, words: Wording) -> str:
     """The next step of a report in one or two sentences."""
     step = document["next_step"]
+    if step == "roll_back_check" and document["rollback_to"] is None:
+        return words(f"next.no_roll_back.{document['kind']}")
     if document["kind"] == "performance":
         key = "next.watch.performance" if step == "watch" else f"next.{step}"
         return words(key, checks=words.doubtful(document))
@@ -51,21 +52,30 @@ def _fix_data(document: Document) -> list[str]:
 
 def _retrain_check(document: Document) -> list[str]:
     """Compare without a trace, then register, and promote if the guardrails pass."""
-    old = Version.parse(document["model_version"])
-    new = Version(old.major, old.minor + 1, 0)
+    new = document["next_version"] or "vX.Y.Z"
     retrain = f"python -m training.retrain --new_version {new} --data FILE --labels-from-log"
     return [
-        f"python -m monitoring.performance_drift --model_version {old} --window 180",
+        _recall(document),
         f"{retrain} --dry-run",
         f"{retrain} --promote",
     ][document["kind"] == "performance" :]
 
 
 def _roll_back_check(document: Document) -> list[str]:
+    """The history, and the rollback where there is a champion to go back to; where there is none,
+    an estimate needs labels, and a recall another model."""
+    history = "python -m registry history"
+    if document["rollback_to"] is None:
+        estimated = document["kind"] == "drift"
+        otherwise = _label_imports(_recall(document)) if estimated else _retrain_check(document)
+        return [history, *otherwise]
     start, end = (document[key][:10] for key in ("start", "end"))
-    reason = f"{document['kind']} {document['status']}, {start} to {end}"
+    what = f"{document['kind']} {document['status']}"
+    if document.get("estimate_below_floor"):
+        what = "estimated recall below its floor"
+    reason = f"{what}, {start} to {end}"
     return [
-        "python -m registry history",
+        history,
         f'python -m registry rollback --dry-run --reason "{reason}"',
         f'python -m registry rollback --reason "{reason}"',
     ]
@@ -76,11 +86,20 @@ def _more_rows(document: Document) -> list[str]:
 
 
 def _import_labels(document: Document) -> list[str]:
+    return _label_imports(_same_window(document))
+
+
+def _label_imports(report: str) -> list[str]:
     return [
         "python -m monitoring.labels import FILE --dry-run",
         "python -m monitoring.labels import FILE",
-        _same_window(document),
+        report,
     ]
+
+
+def _recall(document: Document) -> str:
+    version = shlex.quote(document["model_version"])
+    return f"python -m monitoring.performance_drift --model_version {version} --window 180"
 
 
 def _up_to_now(document: Document, *, days: int) -> str:

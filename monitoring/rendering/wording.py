@@ -163,6 +163,8 @@ class Wording:
         key = f"verdict.drift.{status}"
         if status in ("red", "yellow") and not self._having(document, status):
             key = "verdict.drift.also_alone" if names else "verdict.drift.together"
+        if document["estimate_below_floor"] and not self._has_drift(document):
+            key = "verdict.drift.green"
         sentences = [self(key, **_sizes(document, self.names(names)))]
         bugs = [cause["feature"] for cause in document["causes"] if cause["is_bug"]]
         if bugs:
@@ -171,10 +173,18 @@ class Wording:
             sentences.append(self("verdict.population"))
         estimate = document["estimate"]
         if estimate is not None and status != "green":
+            key = f"verdict.estimate{'_low' if document['estimate_below_floor'] else ''}"
             training = self.number(estimate["training"].get("recall", {}).get("value"))
             recall = self.interval(estimate["metrics"]["recall"])
-            sentences.append(self("verdict.estimate", recall=recall, training=training))
+            floor = self.number(document["recall_floor"])
+            sentences.append(self(key, recall=recall, training=training, floor=floor))
         return sentences
+
+    def _has_drift(self, document: Document) -> bool:
+        """Whether a colour of the report is of the rows, and not of the estimate alone."""
+        coloured = self._having(document, "red") or self._having(document, "yellow")
+        joint = document["multivariate"]
+        return bool(coloured) or (joint is not None and joint["status"] in ("red", "yellow"))
 
     def _performance_verdict(self, document: Document) -> str:
         labels = document["labels"]

@@ -37,6 +37,8 @@ TEXTS = {
     "verdict.bug": "It looks like a data bug in {names}.",
     "verdict.population": "It looks like another population, not like a data bug.",
     "verdict.estimate": "Estimated recall {recall}, in training {training}.",
+    "verdict.estimate_low": "Without labels, recall is estimated at {recall}, below its floor of "
+    "{floor}; in training {training}.",
     "verdict.performance.fine": "Recall is {recall}, at or above the floor of {floor}.",
     "verdict.performance.breach": "Recall is {recall}: below the floor of {floor}, but the "
     "interval reaches above it, so it is not confirmed.",
@@ -59,6 +61,10 @@ TEXTS = {
     "next.retrain_check": "Check whether a retrained version does better: confirm the change "
     "with the data team, train on recent rows, and compare before promoting.",
     "next.roll_back_check": "Check whether the version changed with it; if so, roll back.",
+    "next.no_roll_back.drift": "See in the history what changed. There is no earlier good champion "
+    "to roll back to: get labels of these rows, which show what recall is.",
+    "next.no_roll_back.performance": "There is no earlier good champion to roll back to: check "
+    "whether a retrained version does better, and compare before promoting.",
     "next.more_rows": "Get more rows: widen the window and run the report again.",
     "next.check_labels": "Check the labels first: ask their source about {checks}, correct the "
     "file and import it again.",

@@ -37,6 +37,8 @@ TEXTS = {
     "verdict.bug": "Parece um bug nos dados de {names}.",
     "verdict.population": "Parece mudança de população, e não bug nos dados.",
     "verdict.estimate": "Recall estimado: {recall}; no treino: {training}.",
+    "verdict.estimate_low": "Sem rótulos, o recall é estimado em {recall}, abaixo do limiar de "
+    "{floor}; no treino: {training}.",
     "verdict.performance.fine": "O recall é {recall}, igual ou acima do limiar de {floor}.",
     "verdict.performance.breach": "O recall é {recall}: abaixo do limiar de {floor}, mas o "
     "intervalo passa dele; portanto, ainda não está confirmado.",
@@ -61,6 +63,10 @@ TEXTS = {
     "time de dados, treine com linhas recentes e compare antes de promover.",
     "next.roll_back_check": "Verifique se a versão mudou no mesmo momento; se mudou, faça o "
     "rollback.",
+    "next.no_roll_back.drift": "Veja no histórico o que mudou. Não há champion bom anterior para "
+    "onde voltar: consiga rótulos destas linhas, que mostram qual é o recall.",
+    "next.no_roll_back.performance": "Não há champion bom anterior para onde voltar: verifique se "
+    "uma versão retreinada é melhor e compare antes de promover.",
     "next.more_rows": "Junte mais linhas: amplie a janela e rode o relatório de novo.",
     "next.check_labels": "Confira os rótulos primeiro: pergunte à origem sobre {checks}, corrija o "
     "arquivo e importe de novo.",

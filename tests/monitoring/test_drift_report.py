@@ -94,6 +94,17 @@ def test_an_alarm_outlives_what_cannot_be_sent(home: Path) -> None:
     assert done.stderr.startswith("error: ")
 
 
+def test_an_alarm_that_was_not_kept_is_shown_and_is_an_error(home: Path) -> None:
+    log_week(home, "bug")
+    reports = State(home).reports
+    reports.write_text("no folder")
+    done = command(home, "monitoring.drift_report", *WEEK, check=False)
+    assert done.returncode == 1
+    assert "RED" in done.stdout
+    assert done.stderr.startswith(f"error: {reports}")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_week_without_drift_is_green_and_names_nothing(home: Path) -> None:
     log_week(home, "none")
     code, document = report(home)

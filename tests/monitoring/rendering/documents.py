@@ -144,6 +144,10 @@ def drift(**changes: Any) -> Document:
             "flagged_now": 0.55,
         },
         "estimate": _estimate(),
+        "recall_floor": 0.6,
+        "estimate_below_floor": False,
+        "rollback_to": "v0.9.0",
+        "next_version": "v1.3.0",
         "next_step": "fix_data",
         **changes,
     }
@@ -224,6 +228,8 @@ def performance(**changes: Any) -> Document:
         "status": "yellow",
         "reason": "breach",
         "recall_floor": 0.7,
+        "rollback_to": "v0.9.0",
+        "next_version": "v1.3.0",
         "log": {"torn_lines": 0, "invalid_lines": 2, "rows_of_other_versions": 0},
         "labels": {
             "predictions": 1000,

@@ -48,6 +48,7 @@ def test_a_drift_report_becomes_series_by_feature(tmp_path: Path) -> None:
     assert statuses == [0, 1, 2]
     assert found["datathon_report_status", "drift", None] == 2
     assert found["datathon_drift_rows", "drift", None] == 500
+    assert found["datathon_recall_floor", "drift", None] == 0.6
     assert found["datathon_estimated_recall_low", "drift", None] == 0.64
     # 2026-11-22T10:00:01Z, by `date -u -d ... +%s`
     assert found["datathon_report_timestamp_seconds", "drift", None] == 1795341601

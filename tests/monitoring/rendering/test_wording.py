@@ -190,6 +190,11 @@ def test_every_label_check_has_a_finding_with_and_without_labels(name: str, lang
             assert "None" not in finding({"name": name, "detail": detail}, known, words)
 
 
+def test_a_label_of_the_same_day_takes_0_days() -> None:
+    labels = performance()["labels"] | {"delay_days": {"median": -0.3, "p95": 0.2}}
+    assert finding(check("delay"), labels, ENGLISH) == "half arrive within 0 days, 95% within 0"
+
+
 def test_findings_say_what_only_the_checks_detail_knows() -> None:
     labels = performance()["labels"]
     assert "3% were known" in finding(check("delay", "warn", early=0.03), labels, ENGLISH)
@@ -238,7 +243,10 @@ def test_features_are_ranked_by_colour_and_then_by_psi_above_noise() -> None:
 
 def steps() -> list[dict[str, Any]]:
     documents = [drift(next_step=step, status="red") for step in DRIFT_STEPS]
-    return documents + [performance(next_step=step) for step in PERFORMANCE_STEPS]
+    documents += [performance(next_step=step) for step in PERFORMANCE_STEPS]
+    return documents + [
+        report(next_step="roll_back_check", rollback_to=None) for report in (drift, performance)
+    ]
 
 
 @pytest.mark.parametrize("lang", LANGS)
@@ -268,10 +276,24 @@ def test_labels_are_awaited_for_the_same_window() -> None:
 @pytest.mark.parametrize("report", [drift, performance])
 def test_retraining_is_compared_before_it_is_registered(report: Any) -> None:
     *_, compare, promote = next_steps.commands(
-        report(next_step="retrain_check", model_version="v1.9.3")
+        report(next_step="retrain_check", model_version="v1.0.0", next_version="v1.5.0")
     )
-    retrain = "python -m training.retrain --new_version v1.10.0 --data FILE --labels-from-log"
+    retrain = "python -m training.retrain --new_version v1.5.0 --data FILE --labels-from-log"
     assert (compare, promote) == (f"{retrain} --dry-run", f"{retrain} --promote")
+
+
+def test_a_rollback_is_named_only_where_there_is_one() -> None:
+    estimated = quiet_drift(next_step="roll_back_check", rollback_to=None)
+    recall = performance(next_step="roll_back_check", rollback_to=None)
+    for document, instead in ((estimated, "labels import"), (recall, "training.retrain")):
+        found = next_steps.commands(document)
+        assert found[0] == "python -m registry history"
+        assert "rollback" not in " ".join(found)
+        assert instead in " ".join(found)
+        assert "no earlier good champion" in next_steps.sentence(document, ENGLISH)
+        back = next_steps.commands({**document, "rollback_to": "v0.9.0"})
+        assert "registry rollback --dry-run" in back[1]
+        assert "registry rollback --reason" in back[2]
 
 
 def commands() -> set[tuple[str, str, str]]:
