@@ -20,12 +20,16 @@ _KEPT = (
     "that waits in a service for the challenger's score is logged later: end the shadow first "
     "(`python -m registry shadow --off`) or run this again; reports that are written keep "
     "prediction and request ids and new levels: delete them under reports/ if they must go; "
-    "backups of the state are not reached: restore one, and this has to be run again"
+    "backups of the state are not reached: restore one, and this has to be run again; a file of "
+    "labels that has the entity brings its labels back when it is imported again: take it out there"
 )
 
 
+NOTHING_FOUND = 3  # as of a lookup: an erasure with a wrong id or secret must not look done
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 done, nothing found included; 2 usage; 5 somebody else is at work on the log or labels."""
+    """0 done; 2 usage; 3 nothing found; 5 somebody else is at work on the log or labels."""
     parser = argparse.ArgumentParser(prog="python -m monitoring.forget", description=__doc__)
     parser.add_argument("--entity", required=True, metavar="ID", help="as sent in entity_id")
     parser.add_argument("--dry-run", action="store_true", help="say what would be removed")
@@ -52,11 +56,13 @@ def _forget(entity: str, *, dry_run: bool, as_json: bool) -> int:
     done = erasure.erase(State.from_environment(), key, dry_run=dry_run)
     if as_json:
         print(json.dumps({"dry_run": dry_run, **asdict(done)}, indent=1))
+    if not done:
+        told = "nothing found; is it the id as sent, and the secret of the service?"
+        print(told, file=sys.stderr)
+        return NOTHING_FOUND
+    if as_json:
         return 0
     console = terminal.console(markup=False)
-    if not done:
-        console.print("nothing found; is it the id as sent, and the secret of the service?")
-        return 0
     console.print(
         f"{'would remove' if dry_run else 'removed'} {done.log_rows} row(s) from {done.log_files} "
         f"file(s) of the inference log, {done.label_rows} label(s) from {done.label_files} file(s) "

@@ -98,6 +98,7 @@ def test_everything_about_the_entity_goes_and_nothing_else(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     # p-0, 3, 6, 9, 12, 20, 21, 22, the unusable line and the torn one
     assert done.stdout.startswith("removed 10 row(s) from 5 file(s) of the inference log, 3 label")
+    assert "brings its labels back when it is imported again" in done.stdout
     for kept in ("backups", "imported by prediction_id", "request ids and new levels", "reports/"):
         assert kept in done.stdout
     after = read(root, end="2026-03-03")
@@ -131,7 +132,7 @@ def test_forgetting_again_finds_nothing(home: Path) -> None:
     assert forget(home).returncode == 0
     before = all_bytes(home)
     again = forget(home, "--json")
-    assert again.returncode == 0
+    assert again.returncode == 3
     assert json.loads(again.stdout) == {
         "dry_run": False,
         "log_rows": 0,
@@ -141,7 +142,8 @@ def test_forgetting_again_finds_nothing(home: Path) -> None:
         "label_rows": 0,
         "label_files": 0,
     }
-    assert forget(home).stdout.startswith("nothing found")
+    assert (again.stderr, forget(home).stdout) == (forget(home).stderr, "")
+    assert again.stderr.startswith("nothing found")
     assert all_bytes(home) == before
 
 
@@ -159,6 +161,13 @@ def test_without_the_secret_it_says_so(home: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: DATATHON_ENTITY_SECRET is not set")
     assert all_bytes(home) == before
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry_run",)])
+def test_another_secret_is_no_erasure(home: Path, dry: tuple[str, ...]) -> None:
+    done = forget(home, *dry, DATATHON_ENTITY_SECRET="another secret of these tests")
+    assert done.returncode == 3
+    assert "the secret of the service?" in done.stderr
 
 
 def test_a_damaged_file_is_named_and_nothing_is_changed(home: Path) -> None:
