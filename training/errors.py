@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 _SHOWN = 80  # characters of a value
+_FIRST_LINE = 2  # of a table's rows, below its heading; `monitoring.labels` counts so too
 
 
 class Violation(NamedTuple):
@@ -23,13 +24,18 @@ class Violation(NamedTuple):
     value: Any
     expected: str
 
+    @property
+    def line(self) -> int | None:
+        """Where a person finds the row in the file, the heading counted; None for a column."""
+        return None if self.row is None else self.row + _FIRST_LINE
+
     def __str__(self) -> str:
-        if self.row is None:
+        if self.line is None:
             found = f"{self.value} of them" if self.value else "missing"
             return f"column {self.column}: {found}, expected {self.expected}"
         shown = "null" if self.value is None else repr(self.value)
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-        return f"row {self.row}, column {self.column}: {shown}, expected {self.expected}"
+        return f"line {self.line}, column {self.column}: {shown}, expected {self.expected}"
 
 
 class TrainingError(Exception):

@@ -21,7 +21,8 @@ def report(violations: Sequence[Violation], outcome: str, listing: Path) -> None
     try:
         listing.parent.mkdir(parents=True, exist_ok=True)
         with listing.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([Violation._fields, *violations])
+            rows = [(found.line, *found[1:]) for found in violations]
+            csv.writer(stream).writerows([("line", *Violation._fields[1:]), *rows])
     except OSError as error:
         print(f"error: {listing}: {error.strerror}", file=sys.stderr)
     else:

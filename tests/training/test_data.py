@@ -200,13 +200,13 @@ def test_more_than_forty_violations_stand_in_a_file(
     lines = capsys.readouterr().err.strip().splitlines()
     shown = [line for line in lines if "column income" in line]
     assert len(shown) == 40
-    assert shown[0] == "error: row 0, column income: '-1.0', expected a number from 0 to 1000"
+    assert shown[0] == "error: line 2, column income: '-1.0', expected a number from 0 to 1000"
     listing = tmp_path / "new" / "artifacts-violations.csv"
     assert listing.exists() == (bad > 40)
     if bad > 40:
         rows = list(csv.reader(listing.open(newline="")))
-        assert rows[0] == ["row", "column", "value", "expected"]
+        assert rows[0] == ["line", "column", "value", "expected"]
         assert rows[1:] == [
-            [str(row), "income", "-1.0", "a number from 0 to 1000"] for row in range(bad)
+            [str(row + 2), "income", "-1.0", "a number from 0 to 1000"] for row in range(bad)
         ]
     assert not output.exists()

@@ -207,7 +207,7 @@ def test_rows_are_held_against_the_contract_of_the_version(
     frame.to_parquet(tmp_path / "rows.parquet")
     assert main(["--model_version", "v1.0.0", "--data", str(tmp_path / "rows.parquet")]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: row 3, column income: 1001.0, expected a number from 0 to 1000",
+        "error: line 5, column income: 1001.0, expected a number from 0 to 1000",
         "error: 1 violation(s), nothing was evaluated",
     ]
 

@@ -218,8 +218,8 @@ def test_every_violation_of_the_contract_is_named(place: Place, capsys: Capture)
     assert main(["--new_version", "v2.0.0", "--data", "rows.csv"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert {line.split(":")[1].strip() for line in lines[:2]} == {
-        "row 3, column income",
-        "row 5, column income",
+        "line 5, column income",
+        "line 7, column income",
     }
     assert "nothing was trained" in lines[2]
     assert "v2.0.0" not in place.versions()
