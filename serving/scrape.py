@@ -93,9 +93,11 @@ class _Moment(Collector):
             disk = os.statvfs(log if log.is_dir() else self._state.home)
         except OSError:
             return
+        # As df counts: what is kept back for root is no part of the size either.
+        used = disk.f_blocks - disk.f_bfree
         for name, meaning, blocks in (
             ("free", "Bytes that the inference log may still take", disk.f_bavail),
-            ("size", "Bytes of the disk that holds the inference log", disk.f_blocks),
+            ("size", "Bytes of the disk that holds the inference log", used + disk.f_bavail),
         ):
             yield GaugeMetricFamily(
                 f"datathon_log_disk_{name}_bytes", meaning, blocks * disk.f_frsize

@@ -1,6 +1,7 @@
 """The log, the disk and the labels, by files of known size and time."""
 
 import os
+import subprocess
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from monitoring.status import scrape, storage
 from monitoring.status.facts import Facts
 from monitoring.status.judgement import judge
 from registry.state import State
+from serving.scrape import Scrape
 from tests.monitoring.log.log_rows import DAY, record, write
 from tests.monitoring.status.situations import HEALTH, IDLE, WELL
 
@@ -96,6 +98,24 @@ def test_the_fuller_disk_is_the_one_that_counts(state: State) -> None:
     assert storage.look(state, scrape.parse(text)).free_share == 0.001
     text = "datathon_log_disk_free_bytes 1000\ndatathon_log_disk_size_bytes 1000\n"
     assert (storage.look(state, scrape.parse(text)).free_share or 1) < 1
+
+
+def test_the_share_that_is_free_is_that_of_df_with_the_service_and_without(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that keeps something back for root tells the two ways of counting apart."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    state.home.mkdir()
+    df = ["df", "-B1", "--output=avail,used", str(state.home)]
+    text = subprocess.run(df, capture_output=True, text=True, check=True).stdout
+    available, used = map(int, text.split()[-2:])
+    exported = scrape.parse(Scrape(state, reports=False).beside().decode())
+    free = exported.value("datathon_log_disk_free_bytes")
+    size = exported.value("datathon_log_disk_size_bytes")
+    assert free is not None
+    assert size is not None
+    assert free / size == pytest.approx(available / (available + used), abs=0.005)
+    assert storage.look(state, None).free_share == pytest.approx(free / size, abs=0.005)
 
 
 def test_a_log_that_cannot_be_read_is_told(state: State) -> None:
