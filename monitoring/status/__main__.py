@@ -69,7 +69,7 @@ def _watch(state: State, options: argparse.Namespace) -> int:
             _print(facts, findings, options)
     with Live("looking …", console=console, auto_refresh=False, screen=True) as live:
         for facts, findings in _looks(state, options):
-            live.update(screen.draw(facts, findings), refresh=True)
+            live.update(screen.fitted(facts, findings, console), refresh=True)
     return 0
 
 
@@ -109,8 +109,9 @@ def _state() -> State:
 
 
 def _url(text: str) -> SplitResult:
+    whole = text if "//" in text or text.startswith(("http:", "https:")) else f"http://{text}"
     try:
-        found = urlsplit(text)
+        found = urlsplit(whole)
         known = found.scheme in ("http", "https") and found.hostname and not found.username
         if known and (found.port is None or found.port > 0):
             return found._replace(path=found.path.rstrip("/"), query="", fragment="")

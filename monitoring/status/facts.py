@@ -131,7 +131,9 @@ class Rollback:
 @dataclass(frozen=True)
 class Standing:
     """The registry. `pointer_problem` says that champion.json is lost (then `champion` is the
-    history's last), `history_problem` the same of the history, `problem` of all of it."""
+    history's last), `history_problem` the same of the history, `problem` of all of it. `full` is
+    whether its disk takes no heartbeat any more, `never_had` whether the service serves what this
+    registry never had."""
 
     home: str
     exists: bool = True
@@ -141,6 +143,8 @@ class Standing:
     pointer_problem: str | None = None
     history_problem: str | None = None
     problem: str | None = None
+    full: bool = False
+    never_had: bool = False
 
     @property
     def alive(self) -> tuple[Worker, ...]:

@@ -40,7 +40,7 @@ def gather(state: State, url: SplitResult, *, seconds: float, wait: Wait = time.
         now=datetime.now(UTC),
         health=asked[0],
         traffic=found,
-        standing=standing.look(state),
+        standing=standing.look(state, served=_served(asked[0])),
         drift=latest.drift(state, after),
         performance=latest.performance(state, after),
         storage=storage.look(state, after),
@@ -86,6 +86,12 @@ def _health(url: SplitResult) -> Health:
         said = " ".join(answer.body[:60].decode(errors="replace").split())
         problem = f"HTTP {answer.status} instead of the service's health: {said!r}"
         return Health(shown, http_status=answer.status, problem=problem)
+
+
+def _served(health: Health) -> tuple[int, str] | None:
+    if health.generation is None or health.version is None:
+        return None
+    return health.generation, health.version
 
 
 def _scrape(url: SplitResult) -> tuple[Scrape | None, str | None]:

@@ -4,9 +4,10 @@ The limits are those of the alerts in deploy/prometheus/rules.yml, over what one
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from monitoring.status import model_rules, service_rules, storage_rules, traffic_rules
-from monitoring.status.facts import Facts
+from monitoring.status import model_rules, service_rules, state_rules, storage_rules, traffic_rules
+from monitoring.status.facts import Facts, Standing
 from monitoring.status.findings import Finding
 
 EXIT_CODES = {"green": 0, "yellow": 10, "red": 20, "inconclusive": 3}
@@ -20,7 +21,10 @@ _SEVERITIES = ("red", "yellow", "inconclusive")
 def judge(facts: Facts) -> tuple[Finding, ...]:
     """Everything that is wrong, empty where there is nothing to do; the equally bad in the order of
     the rules."""
-    found = [finding for rule in _RULES for finding in rule(facts)]
+    found = [finding for rule in state_rules.RULES for finding in rule(facts)]
+    if state_rules.is_another(facts):  # nothing about the service, and no way back for it
+        facts = replace(facts, standing=Standing(facts.standing.home))
+    found += [finding for rule in _RULES for finding in rule(facts)]
     return tuple(sorted(found, key=lambda finding: _SEVERITIES.index(finding.severity)))
 
 

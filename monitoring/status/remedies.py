@@ -13,6 +13,7 @@ WHERE = 'echo "BENTOML_HOME=$BENTOML_HOME"; docker ps -a'
 CONFIGURATION = (
     "python -c 'from registry import configuration; configuration.load()' 2>&1 | tail -1"
 )
+INSIDE = "docker exec datathon-api python -m monitoring.status"
 RESTART = "docker restart datathon-api"
 VERIFY = "python -m registry verify"
 HISTORY = "python -m registry history"
@@ -22,6 +23,12 @@ DISK = 'df -h "${BENTOML_HOME:-$HOME/bentoml}"'
 COMPACT = "python -m monitoring.compact"
 DRIFT = "python -m monitoring.drift_report --last_n_days 7"
 IMPORT_LABELS = "python -m monitoring.labels import FILE --dry-run"
+
+
+def find_state(port: int) -> str:
+    """BENTOML_HOME of whoever listens; who has none set keeps its state in HOME/bentoml."""
+    listener = f"$(ss -Hltnp 'sport = :{port}' | grep -o 'pid=[0-9]*' | head -1 | cut -d= -f2)"
+    return f"tr '\\0' '\\n' < /proc/{listener}/environ | grep -E '^(BENTOML_)?HOME='"
 
 
 def rollback(reason: str) -> tuple[str, str]:
@@ -39,7 +46,7 @@ def recall(facts: Facts) -> str:
 def suspect(facts: Facts) -> Champion | None:
     """The champion, where it was promoted so lately that new trouble may be its fault, nothing else
     is known to be, and there is a version to go back to."""
-    if log_failing(facts):
+    if log_failing(facts) or facts.standing.full:
         return None
     champion, target = facts.standing.champion, facts.standing.rollback
     if champion is None or champion.action != "promote" or target is None or not target.registered:

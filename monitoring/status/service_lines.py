@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from monitoring.status import state_rules
 from monitoring.status.facts import Facts, Period, Spread, Worker
 from registry.tenure import duration
 
@@ -43,6 +44,8 @@ def _health(facts: Facts) -> str:
 
 def _champion(facts: Facts) -> Iterator[Line]:
     standing, champion = facts.standing, facts.standing.champion
+    if state_rules.is_another(facts):
+        yield "state", f"NOT THE SERVICE'S; what follows is of {standing.home}"
     if champion is None:
         yield "champion", _no_champion(facts)
         return

@@ -6,9 +6,9 @@ from datetime import timedelta
 from monitoring.status import remedies
 from monitoring.status.facts import Facts
 from monitoring.status.findings import Finding, Severity
+from monitoring.status.state_rules import SWAP
 from registry.tenure import duration
 
-_SWAP = timedelta(seconds=10)  # as long as a promote waits for its workers
 _STUCK_SECONDS = 15.0
 _RESTARTED_LATELY = timedelta(minutes=15)
 
@@ -96,7 +96,7 @@ def generations(facts: Facts) -> Iterator[Finding]:
     """Workers that serve something else than the pointer, longer than a swap takes."""
     standing = facts.standing
     champion = standing.champion
-    if champion is None or standing.pointer_problem or facts.age(champion.since) < _SWAP:
+    if champion is None or standing.pointer_problem or facts.age(champion.since) < SWAP:
         return
     others = [one for one in standing.alive if one.generation != champion.generation]
     others = [one for one in others if one.generation is not None]
@@ -107,28 +107,10 @@ def generations(facts: Facts) -> Iterator[Finding]:
         yield Finding("red", sentence, "DatathonGenerationsDisagree", commands)
 
 
-def another_state(facts: Facts) -> Iterator[Finding]:
-    """The service that answers does not follow the state that is looked at."""
-    health, standing = facts.health, facts.standing
-    if not health.generation or standing.alive or standing.pointer_problem or standing.problem:
-        return
-    champion = standing.champion
-    if champion is None or (champion.generation, champion.version) != (
-        health.generation,
-        health.version,
-    ):
-        here = champion.version if champion else "no champion"
-        sentence = (
-            f"The service serves {health.version} (generation {health.generation}), and"
-            f" {standing.home} has {here}: it follows another state"
-        )
-        command = "docker exec datathon-api python -m monitoring.status"
-        yield Finding("yellow", sentence, None, (command,))
-
-
 def stuck(facts: Facts) -> Iterator[Finding]:
-    """A worker whose process is there and which says nothing."""
-    silent = [one.name for one in facts.standing.workers if not one.alive]
+    """A worker whose process is there and which says nothing, though it could."""
+    standing = facts.standing
+    silent = [one.name for one in standing.workers if not one.alive and not standing.full]
     if facts.health.status is not None:
         silent += [
             f"worker {one.worker}"
@@ -161,8 +143,7 @@ def unreadable(facts: Facts) -> Iterator[Finding]:
     standing, reached = facts.standing, facts.health.status is not None
     if standing.problem is not None and (reached or standing.exists):
         sentence = f"The state cannot be looked at: {standing.problem}"
-        command = "docker exec datathon-api python -m monitoring.status"
-        yield Finding("yellow", sentence, None, (command,))
+        yield Finding("yellow", sentence, None, (remedies.INSIDE,))
     if standing.history_problem is not None:
         yield Finding("yellow", standing.history_problem, None, (remedies.VERIFY,))
     if reached and facts.traffic.problem is not None:
@@ -180,5 +161,5 @@ def _names(names: Iterable[str]) -> str:
 
 RULES: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     *(down, no_champion, champion_gone, degraded, generations, stuck),
-    *(restarted, another_state, unreadable),
+    *(restarted, unreadable),
 )

@@ -18,13 +18,19 @@ from registry import history, pointer
 from registry.errors import IntegrityError
 from registry.state import State
 
+_ROOM_BYTES = 64 * 1024  # a heartbeat is one block; some disks refuse a little before the last
+_Move = tuple[int, str]
 
-def look(state: State) -> Standing:
-    """What stands under `state` now."""
+
+def look(state: State, *, served: _Move | None = None) -> Standing:
+    """What stands under `state` now; `served` is the generation and version that the service
+    said it serves, before this look."""
     home = str(state.home)
     try:
         if not state.home.is_dir():
-            return Standing(home, exists=False, problem=f"{home} is not there")
+            never = served is not None and _never_had((), *served)
+            problem = f"{home} is not there"
+            return Standing(home, exists=False, problem=problem, never_had=never)
     except OSError as error:
         return Standing(home, problem=f"{home}: {error.strerror}")
     events, history_problem = _events(state)
@@ -40,6 +46,8 @@ def look(state: State) -> Standing:
         pointer_problem=pointer_problem,
         history_problem=history_problem,
         problem=_unreadable(state),
+        full=_is_full(state),
+        never_had=served is not None and _never_had(events, *served),
     )
 
 
@@ -119,6 +127,20 @@ def _unreadable(state: State) -> str | None:
         except OSError as error:
             return f"{folder}: {error.strerror}"
     return None
+
+
+def _never_had(events: Sequence[history.Event], generation: int, version: str) -> bool:
+    """Whether no such move was ever made; one that the history skips may have been."""
+    moves = {event["generation"]: event["to"] for event in events}
+    return generation > max(moves, default=0) or moves.get(generation, version) != version
+
+
+def _is_full(state: State) -> bool:
+    try:
+        disk = os.statvfs(state.workers if state.workers.is_dir() else state.home)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _ROOM_BYTES
 
 
 def _is_folder(path: Path) -> bool:

@@ -25,9 +25,9 @@ def log_failing(facts: Facts) -> Iterator[Finding]:
 
 
 def disk_filling(facts: Facts) -> Iterator[Finding]:
-    """The disk under the log."""
+    """The disk under the log; that the state's is full is told by its own rule."""
     share = facts.storage.free_share
-    if share is None or share >= LITTLE_DISK:
+    if share is None or share >= LITTLE_DISK or facts.standing.full:
         return
     sentence = f"The disk of the inference log has {share:.1%} left"
     commands = (remedies.DISK, remedies.COMPACT)

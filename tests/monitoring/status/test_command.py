@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -97,6 +98,8 @@ def test_only_light_things_are_imported() -> None:
     [
         ("--url", "ftp://x"),
         ("--url", "http://"),
+        ("--url", "http:/x"),
+        ("--url", ":8000"),
         ("--url", "http://x:99999"),
         ("--url", "http://[x"),
         ("--seconds", "-1"),
@@ -210,6 +213,49 @@ def test_watching_stays_in_place_on_a_terminal(state: State) -> None:
     assert b"\x1b[?1049h" in seen  # the other screen, and back
     assert b"\x1b[?1049l" in seen
     assert b"Traceback" not in seen
+
+
+def last_frame(state: State, *arguments: str, **extra: str) -> list[str]:
+    """The lines of a --watch on a terminal, as it last drew them whole."""
+    ours, theirs = os.openpty()
+    watch = subprocess.Popen(
+        [sys.executable, "-m", STATUS, "--watch", *arguments],
+        cwd=PROJECT, env=environment(state.home, TERM="xterm-256color", **extra),
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    seen, deadline = b"", time.monotonic() + 20
+    while seen.count(b"Act now.") < 2 and time.monotonic() < deadline:
+        seen += os.read(ours, 65536)
+    watch.terminate()
+    assert watch.wait(10) == 130
+    os.close(ours)
+    frame = next(f for f in seen.split(b"\x1b[H") if b"Act now." in f)
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", frame.decode()).splitlines()
+
+
+def test_a_low_terminal_shows_what_to_do_whole(state: State, tmp_path: Path) -> None:
+    configuration = tmp_path / "configuration.yaml"
+    configuration.write_text("contact: {}\n")
+    extra = {"DATATHON_CONFIGURATION": str(configuration)}
+    first, _, last = state.history.read_text().partition("\n")
+    state.history.write_text(first.replace('"generation":1', '"generation":1,"x":1') + "\n" + last)
+    words = ("--url", nowhere())
+    content = strict(command(state.home, STATUS, "--json", *words, check=False, **extra).stdout)
+    assert len(content["findings"]) == 3
+    lines = last_frame(state, *words, **extra, COLUMNS="80", LINES="24")
+    assert len(lines) == 24
+    drawn = "".join("".join(lines).split())
+    for place, finding in enumerate(content["findings"]):
+        for told in (finding["sentence"], *finding["commands"][: None if place == 0 else 1]):
+            assert "".join(told.split()) in drawn, told
+    assert "champion" in drawn  # and as many of the facts as there is room for
+
+
+def test_the_scheme_of_a_url_may_be_left_out(state: State) -> None:
+    url = nowhere()
+    done = command(state.home, STATUS, "--json", "--url", url.removeprefix("http://"), check=False)
+    assert strict(done.stdout)["health"]["url"] == url
 
 
 def test_a_pipe_that_closes_early_is_no_traceback(state: State) -> None:

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,6 +151,23 @@ def test_a_worker_that_hangs_is_told_by_its_heartbeat(server: Server) -> None:
     (seen,) = content["standing"]["workers"]
     assert (seen["alive"], seen["version"]) == (False, "v1.1.0")
     wait_for(lambda: server.health()["status"] == "ok", 20)
+
+
+def test_a_look_at_another_state_says_so_first_and_where_the_service_keeps_its_own(
+    server: Server, tmp_path: Path
+) -> None:
+    if shutil.which("ss") is None:
+        pytest.skip("NOT TESTED, where the service's state is: needs ss (install iproute2)")
+    words = ("monitoring.status", "--json", "--url", f"http://127.0.0.1:{server.port}")
+    for home in (tmp_path, tmp_path / "nowhere"):
+        done = command(home, *words, check=False)
+        first = json.loads(done.stdout)["findings"][0]
+        assert (done.returncode, first["severity"]) == (20, "red")
+        assert first["sentence"].startswith("Your commands act on another state")
+    found = subprocess.run(["bash", "-c", first["command"]], capture_output=True, text=True)
+    assert f"BENTOML_HOME={server.home}\n" in found.stdout
+    _, content = look(server)
+    assert not [one for one in content["findings"] if "another state" in one["sentence"]]
 
 
 def test_a_service_that_is_stopped_is_red(server: Server) -> None:

@@ -304,7 +304,6 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
     ("no /metrics", replace(WELL, traffic=Traffic(problem="x")), "yellow", None, "curl"),
     ("history", with_standing(history_problem="the chain breaks"), "yellow", None, VERIFY),
     ("denied", with_standing(problem="denied"), "yellow", None, "docker exec"),
-    ("another state", with_standing(workers=(), champion=None), "yellow", None, "docker exec"),
     ("configuration", replace(WELL, settings=Settings(problem="x")), "yellow", None, "python -c"),
 ]
 

@@ -18,6 +18,7 @@ from monitoring.status.judgement import judge
 from registry import heartbeat
 from registry.heartbeat import Beat
 from registry.state import State
+from tests.disks import mounted
 from tests.monitoring.status.situations import WELL
 from tests.registry.handmade import make_version, promote, rollback
 
@@ -39,6 +40,42 @@ def moved(state: State) -> State:
 def beat(state: State, pid: int, **changes: Any) -> None:
     found = replace(Beat.of_this_process(), pid=pid, version="v1.2.0", generation=3)
     heartbeat.write(state, replace(found, **changes))
+
+
+def test_a_move_that_was_never_made_is_known(moved: State, tmp_path: Path) -> None:
+    for served, never in (
+        ((3, "v1.2.0"), False),
+        ((1, "v1.0.0"), False),
+        ((1, "v1.2.0"), True),
+        ((4, "v1.2.0"), True),
+    ):
+        assert standing.look(moved, served=served).never_had is never, served
+    nowhere = State(tmp_path / "nowhere")
+    assert standing.look(nowhere, served=(1, "v1.0.0")).never_had
+    assert not standing.look(nowhere, served=(0, "v1.0.0")).never_had
+    assert not standing.look(moved).never_had
+
+
+def test_a_full_disk_is_known_and_the_worker_on_it_is_not_stuck(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", megabytes=8) as folder:
+        state = State(folder / "home")
+        make_version(state, "v1.1.0")
+        promote(state, "v1.1.0")
+        worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        with worker:
+            beat(state, worker.pid, version="v1.1.0", generation=1)
+            assert not standing.look(state).full
+            with (folder / "ballast").open("wb") as stream:
+                disk = os.statvfs(folder)
+                os.posix_fallocate(stream.fileno(), 0, disk.f_bavail * disk.f_frsize)
+            time.sleep(heartbeat.EXPIRES_SECONDS + 0.5)
+            found = standing.look(state)
+            worker.communicate(b"\n")
+    assert [one.alive for one in found.workers] == [False]
+    assert found.full
+    first, *others = judge(replace(WELL, standing=found))
+    assert "is full: heartbeats cannot be written" in first.sentence
+    assert "DatathonWorkerStuck" not in [one.section for one in others]
 
 
 def test_the_champion_its_way_back_and_its_workers(moved: State) -> None:
