@@ -59,8 +59,8 @@ def disk_full(facts: Facts) -> Iterator[Finding]:
     """The disk under the state, to the last byte."""
     if facts.standing.full:
         sentence = (
-            f"The disk of {facts.standing.home} is full: heartbeats cannot be written, so that"
-            " healthy workers look silent, and neither can moves and logs"
+            f"The disk of {facts.standing.home} is full: heartbeats cannot be written (healthy"
+            " workers look silent), nor can moves and logs"
         )
         commands = (remedies.DISK, remedies.COMPACT)
         yield Finding("red", sentence, "DatathonDiskFilling", commands)
