@@ -43,6 +43,8 @@ def drift(facts: Facts) -> Iterator[Finding]:
         return
     since = f" since {found.since:%Y-%m-%d %H:%M} UTC" if found.since else ""
     if found.status == "yellow":
+        if not found.yellow and found.score != "yellow" and _is_estimate_low(facts):
+            return  # which is what made the report yellow, and has a line of its own
         sentence = f"Drift in {names(found)}{since}: ask the data team"
         yield Finding("yellow", sentence, "DatathonDriftRed", (remedies.DRIFT,))
         return
@@ -60,15 +62,24 @@ def drift(facts: Facts) -> Iterator[Finding]:
 
 def estimated_recall(facts: Facts) -> Iterator[Finding]:
     """Recall without labels, with its whole interval, below what labels must reach."""
-    found, floor = facts.drift, facts.performance.floor or DEFAULT_FLOOR
-    if not _about_champion(facts, found) or found.estimated is None:
-        return
-    if found.status == "inconclusive":
-        return  # a handful of rows
-    best = found.estimated.value if found.estimated.high is None else found.estimated.high
-    if best < floor:
-        sentence = f"Recall is estimated at {interval(found.estimated)}, floor {floor:.2f}"
+    found = facts.drift
+    if found.estimated is not None and _about_champion(facts, found) and _is_estimate_low(facts):
+        sentence = f"Recall is estimated at {interval(found.estimated)}, floor {_floor(facts):.2f}"
         yield Finding("yellow", sentence, "DatathonEstimatedRecall", (remedies.DRIFT,))
+
+
+def _is_estimate_low(facts: Facts) -> bool:
+    """Whether the whole interval is below the floor; an inconclusive report has a handful of
+    rows."""
+    found = facts.drift
+    if found.estimated is None or found.status == "inconclusive":
+        return False
+    best = found.estimated.value if found.estimated.high is None else found.estimated.high
+    return best < _floor(facts)
+
+
+def _floor(facts: Facts) -> float:
+    return facts.performance.floor or DEFAULT_FLOOR
 
 
 def reports_failing(facts: Facts) -> Iterator[Finding]:

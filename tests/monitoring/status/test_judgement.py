@@ -250,7 +250,7 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
     ),
     (
         "estimate",
-        with_drift(estimated=Interval(0.6, 0.5, 0.69)),
+        with_drift(estimated=Interval(0.6, 0.5, 0.69), status="yellow"),
         "yellow",
         "DatathonEstimatedRecall",
         "python -m monitoring.drift_report",
