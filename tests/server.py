@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,7 @@ from monitoring.watching.ports import free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 90.0
+_CTRL_CS, _HEARD_SECONDS = 3, 15.0
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
@@ -143,11 +145,15 @@ class Server:
         return self._log_path.read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> int:
-        """Stop it as Ctrl-C does and return its exit code."""
+        """Stop it as Ctrl-C does and return its exit code. Again where it is not heard: circus,
+        which runs BentoML's workers, drops a signal that comes while it replaces a dead worker."""
         assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        for _ in range(_CTRL_CS):
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                return self.process.wait(_HEARD_SECONDS)
+        return self.process.wait(0)
 
     def workers(self) -> list[int]:
         """The pids of the processes that score."""
