@@ -1,16 +1,20 @@
 """Load from wrk: requests that vary, and its summary as numbers."""
 
 import json
-import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from benchmarks.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _SCRIPT = """\
 local requests = {}
@@ -102,21 +106,24 @@ class Generator:
         return _parsed(lines[0].removeprefix(_MARK))
 
 
-def percentile_ms(counts: Iterable[tuple[int, int]], percent: float) -> float:
-    """The nearest rank of so many answers (count) that took so many microseconds; 0 of none."""
-    ordered = sorted(counts)
-    rank = math.ceil(percent / 100 * sum(count for _, count in ordered))
-    for microseconds, count in ordered:
-        rank -= count
-        if rank <= 0:
-            return microseconds / 1000
-    return 0.0
+def answers(counts: Sequence[tuple[int, int]]) -> "NDArray[np.int64]":
+    """What each answer took, in microseconds."""
+    microseconds, repeats = np.array(counts, dtype=np.int64).reshape(-1, 2).T
+    return np.repeat(microseconds, repeats)
+
+
+def percentile_ms(microseconds: "NDArray[np.int64]", percent: float) -> float:
+    """The nearest rank; 0 of none."""
+    if not microseconds.size:
+        return 0.0
+    return float(np.percentile(microseconds, percent, method="inverted_cdf")) / 1000
 
 
 def _parsed(result: str) -> Load:
     facts = json.loads(result)
     counts = tuple((microseconds, count) for microseconds, count in facts["counts"])
-    p50, p95, p99 = (percentile_ms(counts, percent) for percent in (50, 95, 99))
+    took = answers(counts)
+    p50, p95, p99 = (percentile_ms(took, percent) for percent in (50, 95, 99))
     return Load(
         requests=facts["requests"],
         seconds=facts["microseconds"] / 1e6,

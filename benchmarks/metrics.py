@@ -8,13 +8,12 @@ failed or nothing could be measured, 2 usage, or wrk is missing.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -93,8 +92,7 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
     Console(width=max(Console().width, 100)).print(_table(measured, f"{rounds} × {seconds} s"))
     print(f"a scrape: median {median(scrapes):.1f} ms, slowest of {_SCRAPES} {max(scrapes):.1f} ms")
     if options.json:
-        facts = [{**asdict(one), "load": one.load.to_dict()} for one in measured]
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+        running.keep(options.json, measured)
     failed = sum(one.load.failed for one in measured)
     idle = sum(not one.load.requests for one in measured)
     print(f"{failed} errors, {idle} measurements without an answer")

@@ -9,13 +9,12 @@ could be measured, 2 usage, or wrk is missing.
 """
 
 import argparse
-import json
 import os
 import re
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import mean, median
@@ -29,7 +28,7 @@ from rich.table import Table
 from benchmarks import home, load, running
 from benchmarks.bodies import make as make_bodies
 from benchmarks.errors import BenchmarkError
-from benchmarks.load import Generator, Load
+from benchmarks.load import Generator, Load, answers, percentile_ms
 from benchmarks.processes import settle
 from benchmarks.results import Case
 from benchmarks.servers import OURS, Server, started
@@ -101,8 +100,7 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
         measured = list(bench.measure(rounds=rounds, seconds=seconds))
     Console(width=max(Console().width, 100)).print(_table(measured, f"{rounds} × {seconds} s"))
     if options.json:
-        facts = [{**asdict(one), "load": one.load.to_dict()} for one in measured]
-        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+        running.keep(options.json, measured)
     failed = sum(one.load.failed for one in measured)
     idle = sum(not one.load.requests for one in measured)
     on, off = (sum(m.scored for m in measured if m.shadow == shadow) for shadow in (True, False))
@@ -194,7 +192,7 @@ def _table(measured: Sequence[Measurement], title: str) -> Table:
         of_case = [one for one in measured if one.case == case]
         for shadow in (True, False):
             mine = [one for one in of_case if one.shadow == shadow]
-            runs = [answers(one.load) for one in mine]
+            runs = [answers(one.load.counts) for one in mine]
             cells = [f"{pooled(runs, percent):.2f}" for percent in PERCENTILES]
             answered = median(case.rows * m.load.requests / m.load.seconds for m in mine)
             scored = mean(m.scored / m.load.seconds for m in mine)
@@ -217,24 +215,16 @@ class Interval:
     high: float
 
 
-def answers(load: Load) -> "NDArray[np.int64]":
-    """What each answer took, in microseconds."""
-    microseconds, counts = np.array(load.counts, dtype=np.int64).reshape(-1, 2).T
-    return np.repeat(microseconds, counts)
-
-
 def pooled(runs: "Sequence[NDArray[np.int64]]", percent: float) -> float:
     """A percentile, in ms, of the answers of several runs together; not a number of none."""
     together = np.concatenate(runs)
-    if not together.size:
-        return float("nan")
-    return float(np.percentile(together, percent, method="inverted_cdf")) / 1000
+    return percentile_ms(together, percent) if together.size else float("nan")
 
 
 def ratio(measured: Sequence[Measurement], percent: float) -> Interval:
     """On / off of one case; a round is drawn with both of its runs, as they saw one machine."""
     on, off = (
-        {one.round: answers(one.load) for one in measured if one.shadow == shadow}
+        {one.round: answers(one.load.counts) for one in measured if one.shadow == shadow}
         for shadow in (True, False)
     )
 

@@ -132,7 +132,13 @@ class Workers:
     def known(self) -> list[Beat]:
         """Whoever is alive, crashed lately, or hangs on this host: of whom a move can tell how they
         took it. One that is silent elsewhere may have lost its power long ago."""
-        return [*self.alive(), *self.ended(), *(beat for beat in self.silent() if beat.is_here)]
+
+        def can_tell(beat: Beat, age: float) -> bool:
+            if beat.is_gone(age):
+                return age < _FORGOTTEN_SECONDS
+            return beat.is_here or age < EXPIRES_SECONDS
+
+        return self._heard(can_tell)
 
     def _heard(self, wanted: Callable[[Beat, float], bool]) -> list[Beat]:
         now = self._now()

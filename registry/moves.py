@@ -79,9 +79,9 @@ def rollback(state: State, *, version: str | None, reason: str, dry_run: bool = 
             raise UnknownVersionError("nothing was ever promoted, so there is nothing to roll back")
         if version is None:
             _refuse_another(events)
-        model, target = (
-            previous(state, events) if version is None else (events[-1]["model"], version)
-        )
+            model, target = previous(state, events)
+        else:
+            model, target = events[-1]["model"], version
         if (model, target) == (events[-1]["model"], events[-1]["to"]):
             raise UsageError(f"{target} is what serves already; choose another --version")
         stored = store.get(state, model, target)

@@ -59,11 +59,10 @@ def begin(state: State, *, model: str | None, version: str, dry_run: bool) -> Sh
         UnknownVersionError, IntegrityError, UsageError, MovedError: nothing was changed.
         UnconfirmedError: a worker does not score it.
     """
-    if dry_run:
-        chosen = challenger.choose(state, model=model, version=version, dry_run=True)
-        return Shadow(chosen, 0, 0, would=True)
     with _told_when_set(state):
-        chosen = challenger.choose(state, model=model, version=version, dry_run=False)
+        chosen = challenger.choose(state, model=model, version=version, dry_run=dry_run)
+        if dry_run:
+            return Shadow(chosen, 0, 0, would=True)
         return _confirmed(state, chosen)
 
 

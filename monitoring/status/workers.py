@@ -19,8 +19,9 @@ def look(state: State) -> Iterator[Worker]:
         beats = heartbeat.written(state)
     for beat, written in beats:
         age = max(now - written, 0.0)
-        up = None if beat.is_gone(age) else _up_seconds(beat)
-        alive = age < heartbeat.EXPIRES_SECONDS and not beat.is_gone(age)
+        if beat.is_gone(age):
+            continue
+        up, alive = _up_seconds(beat), age < heartbeat.EXPIRES_SECONDS
         if alive or up is not None:
             yield _worker(beat, age, up, alive=alive)
 

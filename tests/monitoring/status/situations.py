@@ -21,6 +21,7 @@ from monitoring.status.facts import (
     Traffic,
     Worker,
 )
+from monitoring.status.judgement import judge
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 URL = "http://127.0.0.1:8000"
@@ -125,3 +126,12 @@ def with_performance(**changes: Any) -> Facts:
 
 def with_storage(**changes: Any) -> Facts:
     return replace(WELL, storage=replace(STORAGE, **changes))
+
+
+def assert_is_one_finding(facts: Facts, severity: str, alert: str | None, command: str) -> None:
+    """It has that severity, the runbook's section of the alert, and that command first."""
+    (finding,) = judge(facts)
+    assert (finding.severity, finding.section) == (severity, alert)
+    assert finding.commands[0].startswith(command)
+    expected = f"docs/runbook.md#{alert.lower()}" if alert else "docs/runbook.md"
+    assert finding.runbook == expected

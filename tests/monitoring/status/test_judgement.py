@@ -36,6 +36,7 @@ from tests.monitoring.status.situations import (
     URL,
     WELL,
     WORKER,
+    assert_is_one_finding,
     before,
     slow,
     with_drift,
@@ -314,11 +315,7 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
 def test_each_trouble_is_one_finding(
     facts: Facts, severity: str, alert: str | None, command: str
 ) -> None:
-    (finding,) = judge(facts)
-    assert (finding.severity, finding.section) == (severity, alert)
-    assert finding.commands[0].startswith(command)
-    expected = f"docs/runbook.md#{alert.lower()}" if alert else "docs/runbook.md"
-    assert finding.runbook == expected
+    assert_is_one_finding(facts, severity, alert, command)
 
 
 def test_every_alert_that_one_look_can_see_has_a_finding() -> None:

@@ -21,6 +21,7 @@ from registry.state import State
 from tests.disks import mounted
 from tests.monitoring.status.situations import WELL
 from tests.registry.handmade import make_version, promote, rollback
+from tests.server import wait_for
 
 
 @pytest.fixture
@@ -68,7 +69,8 @@ def test_a_full_disk_is_known_and_the_worker_on_it_is_not_stuck(tmp_path: Path) 
             with (folder / "ballast").open("wb") as stream:
                 disk = os.statvfs(folder)
                 os.posix_fallocate(stream.fileno(), 0, disk.f_bavail * disk.f_frsize)
-            time.sleep(heartbeat.EXPIRES_SECONDS + 0.5)
+            expired = [False]
+            wait_for(lambda: [one.alive for one in standing.look(state).workers] == expired, 10)
             found = standing.look(state)
             worker.communicate(b"\n")
     assert [one.alive for one in found.workers] == [False]

@@ -13,6 +13,7 @@ from tests.monitoring.status.situations import (
     TRAFFIC,
     WELL,
     WORKER,
+    assert_is_one_finding,
     before,
     with_gauges,
     with_health,
@@ -97,9 +98,7 @@ WRONG: list[tuple[str, Facts, str, str | None, str]] = [
 def test_each_trouble_is_one_finding(
     facts: Facts, severity: str, alert: str | None, command: str
 ) -> None:
-    (finding,) = judge(facts)
-    assert (finding.severity, finding.section) == (severity, alert)
-    assert finding.commands[0].startswith(command)
+    assert_is_one_finding(facts, severity, alert, command)
 
 
 def test_the_wrong_state_comes_first_and_no_rollback_is_advised_in_it() -> None:
