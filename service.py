@@ -20,7 +20,14 @@ from serving.edge import Edge
 from serving.endpoints import application
 from serving.exchange import CURRENT
 from serving.predictor import Predictor, answer
-from serving.process import fix_home, is_restart, keep_metrics_apart, share_cores, tune
+from serving.process import (
+    fix_home,
+    is_restart,
+    keep_metrics_apart,
+    leave_timers_out,
+    share_cores,
+    tune,
+)
 from serving.reporter import Reporter
 from serving.scrape import Scrape
 from serving.shadow import Shadow
@@ -57,9 +64,7 @@ fix_home(STATE.home)
 share_cores(CONFIGURATION.bentoml.get("workers", 1))
 logs.configure()
 keep_metrics_apart()
-
-# The edge answers 504 in the product's own shape; BentoML's limit comes after it.
-LIMITS = {"timeout": 2 * SERVING.timeout_seconds, **(CONFIGURATION.bentoml.get("traffic") or {})}
+leave_timers_out()
 
 # The edge has validated the body and put its rows into the exchange; BentoML sees an empty list.
 Instances = Annotated[
@@ -69,7 +74,7 @@ Instances = Annotated[
 Predictions = Annotated[list[dict[str, Any]], ContentType("application/json")]
 
 
-@bentoml.service(**{"name": BENTO_NAME, **CONFIGURATION.bentoml, "traffic": LIMITS})
+@bentoml.service(**{"name": BENTO_NAME, **CONFIGURATION.bentoml})
 @bentoml.asgi_app(application(WORKER, LOG, SCRAPE), path="/")
 class DatathonApi:
     """Scores rows with the champion; see GET /metadata for what a row holds."""

@@ -241,11 +241,16 @@ def parse(content: Any) -> Configuration:
 
 
 def _bentoml(section: Any) -> dict[str, Any]:
-    """BentoML checks its own settings, by a page-long error; `workers` we read too."""
+    """BentoML checks its own settings, by a page-long error; `workers` we read too, and
+    the time limit of a request is ours."""
     settings = mapping(section, "bentoml")
     workers = settings.get("workers", 1)
     if workers != "cpu_count" and (type(workers) is not int or workers < 1):
         raise ConfigurationError("bentoml.workers: expected a whole number above 0 or cpu_count")
+    if "timeout" in mapping(settings.get("traffic") or {}, "bentoml.traffic"):
+        raise ConfigurationError(
+            "bentoml.traffic.timeout: not used; set serving.timeout_seconds, the limit of a request"
+        )
     return settings
 
 

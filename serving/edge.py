@@ -66,13 +66,20 @@ class Edge:
         answer = _Answer(send, exchange, rewrite_json=scope["path"] == PREDICT)
         CURRENT.set(exchange)
         try:
-            if scope["path"] == PREDICT and scope["method"] == "POST":
-                await self._predict(scope, headers, receive, answer)
-            else:
-                await self._app(scope, receive, answer)
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                if scope["path"] == PREDICT and scope["method"] == "POST":
+                    await self._predict(scope, headers, receive, answer)
+                else:
+                    await self._app(scope, receive, answer)
+        except TimeoutError:
+            exchange.refusal = Refusal.of(504)  # what was not logged yet will not be
+            await answer.refuse(exchange.refusal)
         except Exception as error:  # the one shape of error, whatever happened
             logs.failure("unexpected error", error, exchange.request_id)
             await answer.refuse(Refusal.of(500))
+        else:
+            if exchange.is_scored:
+                self._on_answered(exchange)
         finally:
             self._tell(scope, answer, time.perf_counter() - began)
 
@@ -84,25 +91,18 @@ class Edge:
     async def _predict(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer"
     ) -> None:
+        body = await self._body(headers, receive)
+        if body is None:
+            return  # nobody is there to be answered
+        refusal = body if isinstance(body, Refusal) else self._admit(body, answer.exchange)
+        if refusal is not None:
+            await answer.refuse(refusal)
+            return
+        self._traffic.came += 1
         try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
-                body = await self._body(headers, receive)
-                if body is None:
-                    return  # nobody is there to be answered
-                refusal = body if isinstance(body, Refusal) else self._admit(body, answer.exchange)
-                if refusal is not None:
-                    await answer.refuse(refusal)
-                    return
-                self._traffic.came += 1
-                try:
-                    await self._app(_handed_over(scope), _replay(receive), answer)
-                finally:
-                    self._traffic.left += 1
-        except TimeoutError:
-            answer.exchange.refusal = Refusal.of(504)  # what was not logged yet will not be
-            await answer.refuse(answer.exchange.refusal)
-        if answer.exchange.is_scored:
-            self._on_answered(answer.exchange)
+            await self._app(_handed_over(scope), _replay(receive), answer)
+        finally:
+            self._traffic.left += 1
 
     def _admit(self, body: bytes, exchange: Exchange) -> Refusal | None:
         if self._traffic.in_flight >= self._settings.max_concurrency:

@@ -6,8 +6,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bentoml._internal.container import BentoMLContainer
+from bentoml._internal.server.http import traffic
 
 from registry.configuration import FILE_VARIABLE
 
@@ -60,6 +62,27 @@ def keep_metrics_apart() -> None:
     folder = tempfile.mkdtemp(prefix="datathon-metrics-", dir=memory)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     BentoMLContainer.prometheus_multiproc_dir.set(folder)
+
+
+class _NoTimer:
+    """Stands where BentoML would limit the time of a request, and does nothing."""
+
+    def __init__(self, app: Any, timeout: float) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
+
+
+def leave_timers_out() -> None:
+    """Take BentoML's time limit out; serving.edge has one for every request.
+
+    BentoML lets a request's timer run to its end, a minute after the answer. While more timers run
+    than were cancelled, asyncio keeps the cancelled ones as well, each with its request. So a busy
+    worker held a minute of requests, and stood still for up to 0.4 s while the garbage collector
+    walked through them.
+    """
+    traffic.TimeoutMiddleware = _NoTimer  # BentoML looks it up when it makes the app
 
 
 def is_restart(worker: int) -> bool:

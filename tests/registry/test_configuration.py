@@ -133,6 +133,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "no rows": (setting("serving", "max_rows", 0), "serving.max_rows: expected more than 0"),
     "endless poll": (setting("serving", "poll_ms", -50), "serving.poll_ms: expected more than 0"),
     "endless timeout": (setting("serving", "timeout_seconds", math.inf), "serving.timeout_seconds"),
+    "a timeout that nobody reads": (
+        setting("bentoml", "traffic", {"timeout": 10}),
+        "bentoml.traffic.timeout: not used; set serving.timeout_seconds",
+    ),
     "red below yellow": (setting("drift", "red", 0.05), "drift: expected 0 < yellow < red"),
     "no number for red": (setting("drift", "red", math.nan), "drift: expected 0 < yellow < red"),
     "a drop of more than everything": (

@@ -1,5 +1,6 @@
 """What a parent settles for its workers, which run in another folder."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 
 from registry.state import PROJECT
 from serving.process import fix_home
+from tests.server import environment
+from tests.service.rows import cohort_rows
 
 
 def test_relative_paths_of_the_parent_are_absolute_for_its_workers(
@@ -62,3 +65,38 @@ import os
 import serving.process
 print(os.environ["BENTOML_HOME"], os.environ["DATATHON_CONFIGURATION"])
 """
+
+
+_SERVED = """
+import asyncio, gc, json, sys
+import httpx
+import service
+from serving.exchange import Exchange
+
+async def main():
+    body, app = json.loads(sys.argv[1]), service.DatathonApi.to_asgi()
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+    async with app.router.lifespan_context(app), client:
+        answers = [await client.post("/predict", json=body) for _ in range(1000)]
+    gc.collect()
+    held = sum(isinstance(one, Exchange) for one in gc.get_objects())
+    print(json.dumps({"statuses": sorted({one.status_code for one in answers}), "held": held}))
+
+asyncio.run(main())
+"""
+
+
+def test_what_was_answered_is_let_go(home: Path, tmp_path: Path) -> None:
+    """A timer that ran on would hold its request for a minute, and make the garbage collector
+    stand still on it; asyncio itself keeps a hundred timers that were cancelled."""
+    done = subprocess.run(
+        [sys.executable, "-c", _SERVED, json.dumps({"instances": cohort_rows(1)})],
+        cwd=PROJECT,
+        env=environment(home, PROMETHEUS_MULTIPROC_DIR=str(tmp_path)),  # as a worker has it
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["statuses"] == [200]
+    assert found["held"] <= 200
