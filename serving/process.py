@@ -95,6 +95,6 @@ def is_restart(worker: int) -> bool:
 
 
 def tune() -> None:
-    """Let the garbage collector come seldom: a request of 1000 rows makes thousands of small
-    objects and no cycles."""
-    gc.set_threshold(50_000, 20, 20)
+    """Let the garbage collector come seldom, as a request of 1000 rows makes thousands of small
+    objects and no cycles; and not too seldom, as it takes a millisecond for a thousand."""
+    gc.set_threshold(20_000, 20, 20)
