@@ -45,7 +45,9 @@ MOST_COST = 0.05
 _BODIES = {1: 300, 100: 20, 1000: 4}
 _CHALLENGER = "v1.1.0"
 _KIND = {"candidates": ["hist_gradient_boosting"], "repeats": 1, "seed": 7}
-# The requests of a while without a shadow make up for many chunks: the first comes at once.
+# The queue is full soon, and not over many seconds of requests of one row that are kept for it. And
+# the requests of a while without a shadow make up for many chunks: the first comes at once.
+_FILL, _FILL_SECONDS = Case(100, 4), 1
 _WARM_UP_SECONDS = 3
 _RESAMPLES, _SEED = 400, 7
 _SCORED = re.compile(r'^datathon_shadow_rows_total\{result="scored"\} (\S+)$', re.MULTILINE)
@@ -152,6 +154,7 @@ class _Bench:
                     words = f"round {number + 1}: {case.name} connections"
                     print(f"{words}: shadow {'on' if shadow else 'off'}", file=sys.stderr)
                     self._turn(on=shadow)
+                    self._run(_FILL, _FILL_SECONDS)
                     self._run(case, _WARM_UP_SECONDS)
                     before = self._scored()
                     seen = self._run(case, seconds)
