@@ -148,6 +148,7 @@ class Configuration:
     bentoml: Mapping[str, Any] = field(default_factory=dict)
 
 
+_LIMITS = {"timeout": "timeout_seconds", "max_concurrency": "max_concurrency"}
 _SECTIONS = (
     *("model", "features", "derived", "training", "serving"),
     *("drift", "performance", "log", "guardrails", "shadow", "watch", "contacts", "bentoml"),
@@ -241,16 +242,15 @@ def parse(content: Any) -> Configuration:
 
 
 def _bentoml(section: Any) -> dict[str, Any]:
-    """BentoML checks its own settings, by a page-long error; `workers` we read too, and
-    the time limit of a request is ours."""
+    """BentoML checks its own settings, by a page-long error; `workers` we read too. The limits
+    of requests are ours, with the product's own shape of answer."""
     settings = mapping(section, "bentoml")
     workers = settings.get("workers", 1)
     if workers != "cpu_count" and (type(workers) is not int or workers < 1):
         raise ConfigurationError("bentoml.workers: expected a whole number above 0 or cpu_count")
-    if "timeout" in mapping(settings.get("traffic") or {}, "bentoml.traffic"):
-        raise ConfigurationError(
-            "bentoml.traffic.timeout: not used; set serving.timeout_seconds, the limit of a request"
-        )
+    for name, ours in _LIMITS.items():
+        if name in mapping(settings.get("traffic") or {}, "bentoml.traffic"):
+            raise ConfigurationError(f"bentoml.traffic.{name}: not used; set serving.{ours}")
     return settings
 
 

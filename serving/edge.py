@@ -65,21 +65,22 @@ class Edge:
         exchange = Exchange(_request_id(headers.get(b"x-request-id", b"")))
         answer = _Answer(send, exchange, rewrite_json=scope["path"] == PREDICT)
         CURRENT.set(exchange)
+        limit = asyncio.timeout(self._settings.timeout_seconds)
         try:
-            async with asyncio.timeout(self._settings.timeout_seconds):
+            async with limit:
                 if scope["path"] == PREDICT and scope["method"] == "POST":
                     await self._predict(scope, headers, receive, answer)
                 else:
                     await self._app(scope, receive, answer)
-        except TimeoutError:
-            exchange.refusal = Refusal.of(504)  # what was not logged yet will not be
-            await answer.refuse(exchange.refusal)
-        except Exception as error:  # the one shape of error, whatever happened
-            logs.failure("unexpected error", error, exchange.request_id)
-            await answer.refuse(Refusal.of(500))
-        else:
             if exchange.is_scored:
                 self._on_answered(exchange)
+        except Exception as error:  # the one shape of error, whatever happened
+            if isinstance(error, TimeoutError) and limit.expired():
+                refusal = exchange.refusal = Refusal.of(504)  # what is not logged yet will not be
+            else:
+                refusal = Refusal.of(500)
+                logs.failure("unexpected error", error, exchange.request_id)
+            await answer.refuse(refusal)
         finally:
             self._tell(scope, answer, time.perf_counter() - began)
 

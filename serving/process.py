@@ -96,5 +96,5 @@ def is_restart(worker: int) -> bool:
 
 def tune() -> None:
     """Let the garbage collector come seldom, as a request of 1000 rows makes thousands of small
-    objects and no cycles; and not too seldom, as it takes a millisecond for a thousand."""
+    objects and no cycles; and not so seldom that requests feel it."""
     gc.set_threshold(20_000, 20, 20)

@@ -137,6 +137,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
         setting("bentoml", "traffic", {"timeout": 10}),
         "bentoml.traffic.timeout: not used; set serving.timeout_seconds",
     ),
+    "another limit of requests at once": (
+        setting("bentoml", "traffic", {"max_concurrency": 10}),
+        "bentoml.traffic.max_concurrency: not used; set serving.max_concurrency",
+    ),
     "red below yellow": (setting("drift", "red", 0.05), "drift: expected 0 < yellow < red"),
     "no number for red": (setting("drift", "red", math.nan), "drift: expected 0 < yellow < red"),
     "a drop of more than everything": (

@@ -324,7 +324,7 @@ def test_unexpected_errors_are_counted_by_type(
     row = cohort_rows(1)[0] | {"instituicao": "Federal"}
     for number in range(3):
         failed = server.predict([row], **{"X-Request-ID": f"failed-{number}"})
-        assert failed.status_code == 500
+        assert (failed.status_code, failed.headers["X-Request-ID"]) == (500, f"failed-{number}")
     after = series(server)
     assert value(before, "errors_total", type="ValueError") == 0
     assert value(after, "errors_total", type="ValueError") == 3
@@ -332,3 +332,7 @@ def test_unexpected_errors_are_counted_by_type(
     for number in range(3):
         told = [line for line in lines(server, f"failed-{number}") if line["level"] == "ERROR"]
         assert [line["request_id"] for line in told] == [f"failed-{number}"]
+        (line,) = told
+        assert line["message"].endswith(": ValueError")
+        assert "serving/predictor.py" in line["frames"][0]
+        assert all(re.fullmatch(r".+\.py:\d+ \S+", frame) for frame in line["frames"])
