@@ -1,5 +1,5 @@
-# make serve | test | test-long | test-runbook | test-incidents | test-drills | test-container | drill |
-# image | watch | tools | lint | lock | bench | bench-swap | bench-shadow | bench-metrics | bench-drift |
+# make serve | test | test-long | test-runbook | test-alerts | test-incidents | test-drills |
+# test-container | drill | image | watch | tools | lint | lock | bench | bench-swap | bench-shadow | bench-metrics | bench-drift |
 # bench-alarms | bench-estimates
 # (PORT=8001 make serve)
 PYTHON ?= python3.11
@@ -13,7 +13,7 @@ INSTALL = $(BIN)/python -m pip install --require-hashes --no-deps --progress-bar
 export BENTOML_DO_NOT_TRACK := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: serve test test-long test-runbook test-incidents test-drills test-container drill image watch tools lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
+.PHONY: serve test test-long test-runbook test-alerts test-incidents test-drills test-container drill image watch tools lint bench bench-check bench-swap bench-shadow bench-metrics bench-drift bench-alarms bench-estimates lock clean
 
 serve: .venv/.runtime
 	@exec $(BIN)/python start.py --port $(PORT)
@@ -25,13 +25,16 @@ test: .venv/.dev
 test-long: .venv/.dev
 	$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
-# The runbook and the alerts, and all drills, with a real Prometheus and Alertmanager; one after the
-# other, as their windows are shortened to seconds.
+# The runbook, each incident's alert, what they rest on, and all drills, with a real Prometheus and
+# Alertmanager; one after the other, as their windows are shortened to seconds.
 test-runbook: .venv/.dev
 	$(BIN)/python -m pytest -rs -m incident tests/runbook
 
+test-alerts: .venv/.dev
+	$(BIN)/python -m pytest -rs -m incident tests/incidents
+
 test-incidents: .venv/.dev
-	$(BIN)/python -m pytest -rs -m incident --ignore tests/runbook
+	$(BIN)/python -m pytest -rs -m incident --ignore tests/runbook --ignore tests/incidents
 
 test-drills: .venv/.dev
 	$(BIN)/python -m pytest -rs -m drill tests/drills

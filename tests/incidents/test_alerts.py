@@ -1,17 +1,14 @@
 """Each incident reaches the webhook as its own alert and no other: two real services on one state,
-a real Prometheus with shortened windows, and Alertmanager. What drills show is not repeated here,
-and what takes hours of history (budgets, silence) is promtool's to show."""
+a real Prometheus with shortened windows, and Alertmanager. What drills show is not repeated."""
 
 import csv
 import json
 import os
 import shutil
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Set
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,58 +17,25 @@ import pytest
 import yaml
 
 from monitoring.watching.stack import Stack
-from monitoring.watching.webhook import Notification
 from tests.disks import mounted
+from tests.incidents.listening import MARKS, SECONDS, Listener, meanwhile
 from tests.server import Server, command, configured, wait_for
 from tests.service.rows import cohort_rows
 
-pytestmark = [
-    pytest.mark.incident,
-    pytest.mark.skipif(
-        shutil.which("prometheus") is None,
-        reason="NOT TESTED: alerts; apt-get install prometheus prometheus-alertmanager",
-    ),
-]
-SECONDS = 60.0
+pytestmark = MARKS
 NEVER_MS = 3_600_000
 UPLOAD_SECONDS = 0.34  # between the limits of the two alerts about latency, nearer to the lower
 PROMPT_PER_SLOW = 7  # so that p95 is above the upper only if a busy machine delays many of the slow
 
 
-@dataclass
-class Watched:
+@dataclass(kw_only=True)
+class Watched(Listener):
     """Two services on one state, the first of two workers; the second does not look at the pointer
-    after its start. `expected` is what is to be told, and after how many notifications."""
+    after its start."""
 
     home: Path
     first: Server
     second: Server
-    stack: Stack
-    expected: tuple[int, str, str] = (0, "", "")
-
-    def told(self, name: str, receiver: str, since: int) -> None:
-        """The alert, and no other, came after the first `since` notifications."""
-        self.expected = (since, name, receiver)
-        self.stack.wait_firing(name, SECONDS)
-        wait_for(
-            lambda: any(one.name == name and one.firing for one in self._after(since)),
-            SECONDS,
-            lambda: f"nobody was told {name}; {self.stack.alerts()}",
-        )
-        self._nothing_else()
-
-    def over(self, *, restarted: bool = False) -> None:
-        """Nothing fires any more, the end was told too, and until then nothing else was but, where
-        that is what mended it, the restart of a service."""
-        since, name, _ = self.expected
-        self.stack.wait_quiet(name, SECONDS)
-        wait_for(lambda: not self.stack.alerts(), SECONDS, lambda: str(self.stack.alerts()))
-        wait_for(
-            lambda: any(one.name == name and not one.firing for one in self._after(since)),
-            SECONDS,
-            lambda: f"nobody was told that {name} is over",
-        )
-        self._nothing_else({("DatathonDown", "on-call")} if restarted else frozenset())
 
     def called(self) -> None:
         """Six hours without a prediction are three minutes here, and an incident of its own."""
@@ -92,18 +56,6 @@ class Watched:
                 writer.writerow([answer["prediction_id"], int(answer["risk_label"] or missing)])
         command(self.home, "monitoring.labels", "import", path)
 
-    def _nothing_else(self, besides: Set[tuple[str, str]] = frozenset()) -> None:
-        since, name, receiver = self.expected
-        found = {(one.name, one.receiver) for one in self._after(since) if one.firing}
-        assert found - besides == {(name, receiver)}
-
-    @property
-    def count(self) -> int:
-        return len(self.stack.notifications())
-
-    def _after(self, since: int) -> list[Notification]:
-        return self.stack.notifications()[since:]
-
 
 def quiet(folder: Path, *, workers: int, poll_ms: int, label_delay_days: int = 90) -> str:
     """A configuration whose reports are made only when a test asks."""
@@ -114,25 +66,6 @@ def quiet(folder: Path, *, workers: int, poll_ms: int, label_delay_days: int = 9
     content["performance"]["label_delay_days"] = label_delay_days
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return str(path)
-
-
-@contextmanager
-def meanwhile(act: Callable[[], object], *, pause_seconds: float) -> Iterator[None]:
-    """Somebody else does this over and over, until the end of the block; what they met is raised
-    there."""
-    ended = threading.Event()
-
-    def repeat() -> None:
-        while not ended.wait(pause_seconds):
-            act()
-
-    with ThreadPoolExecutor(1) as somebody:
-        repeating = somebody.submit(repeat)
-        try:
-            yield
-        finally:
-            ended.set()
-            repeating.result()
 
 
 def upload_slowly(client: httpx.Client) -> None:
@@ -167,7 +100,7 @@ def watched(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         stack = closing.enter_context(Stack(targets, folder / "watching"))
         stack.wait_scraped(SECONDS)
         first, second = servers
-        found = Watched(home, first, second, stack)
+        found = Watched(home=home, first=first, second=second, stack=stack)
         wait_for(lambda: not stack.alerts(), SECONDS, lambda: str(stack.alerts()))
         yield found
 

@@ -109,6 +109,10 @@ class Aim:
         self.before = 0
         self.after = 0
 
+    @property
+    def kills(self) -> int:
+        return self.before + self.after
+
     def seconds(self) -> float:
         """Anywhere up to twice the middle, every other time close to it."""
         spread = self._chance.choice((1.0, 0.15))

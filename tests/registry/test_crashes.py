@@ -66,7 +66,7 @@ def test_a_kill_at_any_moment_leaves_a_pointer_and_a_history_that_goes_on(
     began = time.monotonic()
     assert forks.run(a_move(state, chance)) == 0
     aim = Aim((time.monotonic() - began) / 2, chance)
-    for _ in range(FORKED_KILLS):
+    while aim.kills < FORKED_KILLS:
         before = generation_of(state)
         code = forks.run(a_move(state, chance), seconds=aim.seconds())
         after = generation_of(state)
@@ -94,14 +94,13 @@ def test_a_kill_of_the_whole_command_at_any_moment(state: State) -> None:
     assert start().wait(60) == 0
     whole = time.monotonic() - began
     killed = 0
-    for number in range(WHOLE_KILLS):
+    while killed < WHOLE_KILLS:
         before = generation_of(state)
         process = start()
-        time.sleep(whole * number / WHOLE_KILLS)
+        time.sleep(chance.uniform(0, whole))
         process.kill()
         killed += process.wait(60) == KILLED
         assert generation_of(state) - before in (0, 1)
-    assert killed > WHOLE_KILLS / 4
     assert start().wait(60) == 0
     assert_mended(state)
 
