@@ -48,11 +48,20 @@ class Listener:
         self.stack.wait_quiet(name, SECONDS)
         wait_for(lambda: not self.stack.alerts(), SECONDS, lambda: str(self.stack.alerts()))
         wait_for(
-            lambda: any(one.name == name and not one.firing for one in self._after(since)),
+            lambda: not self._open(since),
             SECONDS,
-            lambda: f"nobody was told that {name} is over",
+            lambda: f"nobody was told that this is over: {self._open(since)}",
         )
         self._nothing_else({("DatathonDown", "on-call")} if restarted else frozenset())
+
+    def _open(self, since: int) -> set[frozenset[tuple[str, str]]]:
+        """Of the alerts that were told, those whose end was not: what fires again before that is not
+        told again."""
+        found: set[frozenset[tuple[str, str]]] = set()
+        for one in self._after(since):
+            found |= {frozenset(labels.items()) for labels in one.firing}
+            found -= {frozenset(labels.items()) for labels in one.resolved}
+        return found
 
     def _nothing_else(self, besides: Set[tuple[str, str]] = frozenset()) -> None:
         since, name, receiver = self.expected
