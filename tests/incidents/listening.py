@@ -55,8 +55,8 @@ class Listener:
         self._nothing_else({("DatathonDown", "on-call")} if restarted else frozenset())
 
     def _open(self, since: int) -> set[frozenset[tuple[str, str]]]:
-        """Of the alerts that were told, those whose end was not: what fires again before that is not
-        told again."""
+        """Of the alerts that were told, those whose end was not: what fires again before that is
+        not told again."""
         found: set[frozenset[tuple[str, str]]] = set()
         for one in self._after(since):
             found |= {frozenset(labels.items()) for labels in one.firing}
