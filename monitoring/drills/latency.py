@@ -20,7 +20,7 @@ from monitoring.watching.rules import Pace
 
 # Requests so large that one takes several turns, where a scrape of /metrics takes one or two; and
 # fewer than a throttled service can still answer.
-_ROWS, _RATE = 3000, 0.9
+_ROWS, _RATE = 5000, 0.9
 _FIRST_TURN, _STOP_SECONDS = 0.4, 0.3  # a share of what a request takes; seconds
 _TOO_LITTLE, _TOO_MUCH = 2.0, 0.7  # seconds that a request takes, by which a turn is adjusted
 _STEP = 1.1
@@ -51,7 +51,7 @@ def throttled(scene: Scene, *, turn: float) -> Iterator[None]:
     """The processes that are workers now run for a turn (seconds) and then stand still, over and
     over, until the end of the block. The turn follows what requests take: a slow service is wanted,
     on a fast machine too, and not one that starves."""
-    pids, done = scene.service.workers(), threading.Event()
+    pids, done, began = scene.service.workers(), threading.Event(), time.monotonic()
 
     def alternate() -> None:
         length = turn
@@ -61,7 +61,7 @@ def throttled(scene: Scene, *, turn: float) -> Iterator[None]:
             done.wait(_STOP_SECONDS)
             for pid in pids:
                 processes.send(pid, signal.SIGCONT)
-            takes = statistics.mean(map(_seconds, scene.client.answers()[-3:]))
+            takes = _takes(scene, began)
             length *= _STEP if takes > _TOO_LITTLE else 1 / _STEP if takes < _TOO_MUCH else 1
 
     thread = threading.Thread(target=alternate)
@@ -71,6 +71,14 @@ def throttled(scene: Scene, *, turn: float) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def _takes(scene: Scene, since: float) -> float:
+    """Seconds of the last requests that began since then; more, where the next one waits longer."""
+    last = scene.client.answers(since)[-3:]
+    waited = time.monotonic() - (last[-1].ended if last else since)
+    known = statistics.mean(map(_seconds, last)) if last else _TOO_MUCH  # neither fast nor slow
+    return max(known, waited - 1 / _RATE)
 
 
 def _is_fast(scene: Scene, since: float) -> bool:
