@@ -1,4 +1,5 @@
-"""The limits of a request, over any app: how long it may take, and how many may come at once."""
+"""The edge over any app: how long a request may take, how many may come at once, and what the
+shadow is offered, and when."""
 
 import asyncio
 import errno
@@ -23,12 +24,13 @@ ROUTES = {"/predict": "POST", "/metrics": "GET"}
 
 @dataclass
 class Client:
-    """Whoever calls the app through an edge: what came back, and what the shadow was offered."""
+    """Whoever calls the app through an edge. `events`: what came back (a status, "body"), and how
+    many rows the shadow was offered."""
 
     app: App
-    settings: ServingSettings
+    settings: ServingSettings = field(default_factory=ServingSettings)
     traffic: Traffic = field(default_factory=Traffic)
-    offered: list[Exchange] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         worker: Any = SimpleNamespace(serving=SimpleNamespace(loaded=CHAMPION), problem=None)
@@ -37,25 +39,28 @@ class Client:
             worker=worker,
             settings=self.settings,
             traffic=self.traffic,
-            on_answered=self.offered.append,
+            on_answered=lambda one: self.events.append(len(one.rows)),
             access=AccessLog(enabled=False),
         )
 
-    async def call(self, path: str) -> tuple[int, dict[bytes, bytes], Any]:
+    async def call(
+        self, path: str, body: bytes = b'{"instances":[{"x":1,"y":2}]}'
+    ) -> tuple[int, dict[bytes, bytes], Any]:
         """Status, headers and content of the only answer."""
         sent: list[Any] = []
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b'{"instances":[{"x":1,"y":2}]}'}
+            return {"type": "http.request", "body": body}
 
         async def send(message: Any) -> None:
             sent.append(message)
+            self.events.append(message.get("status", "body"))
 
         headers = [(b"content-type", b"application/json"), (b"x-request-id", b"mine")]
         scope = {"type": "http", "path": path, "method": ROUTES[path], "headers": headers}
         await self._edge(scope, receive, send)
-        start, body = sent
-        return start["status"], dict(start["headers"]), json.loads(body["body"])
+        start, content = sent
+        return start["status"], dict(start["headers"]), json.loads(content["body"])
 
 
 def late(act: Callable[[], None] = lambda: None) -> App:
@@ -70,6 +75,29 @@ def late(act: Callable[[], None] = lambda: None) -> App:
 
 def counted(error: str) -> float:
     return REGISTRY.get_sample_value("datathon_errors_total", {"type": error}) or 0.0
+
+
+async def answering(scope: Any, receive: Any, send: Any) -> None:
+    """An app that answers with no rows at once."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"[]"})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "offered"),
+    [(b'{"instances":[{"x":1,"y":2}]}', 200, True), (b'{"instances":[{"x":1}]}', 400, False)],
+)
+def test_the_answer_has_left_before_the_challenger_hears_of_it(
+    body: bytes, status: int, offered: bool
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        CURRENT.get().scores = [0.5]
+        await answering(scope, receive, send)
+
+    client = Client(app)
+    asyncio.run(client.call("/predict", body))
+    assert client.events == [status, "body"] + [1] * offered
+    assert (client.traffic.came, client.traffic.left) == (offered, offered)
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -91,7 +119,7 @@ def test_what_was_scored_too_late_is_neither_logged_later_nor_offered_to_the_sha
     client = Client(late(score), ServingSettings(timeout_seconds=0.05))
     assert asyncio.run(client.call("/predict"))[0] == 504
     assert [one.is_scored for one in seen] == [False]
-    assert client.offered == []
+    assert client.events == [504, "body"]
 
 
 def test_a_time_out_of_the_disk_is_an_unexpected_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -99,7 +127,7 @@ def test_a_time_out_of_the_disk_is_an_unexpected_error(caplog: pytest.LogCapture
         raise TimeoutError(errno.ETIMEDOUT, "Connection timed out")
 
     before = counted("TimeoutError")
-    status, _, content = asyncio.run(Client(app, ServingSettings()).call("/metrics"))
+    status, _, content = asyncio.run(Client(app).call("/metrics"))
     assert (status, "X-Request-ID" in content["error"]) == (500, True)
     assert [record.getMessage() for record in caplog.records] == ["unexpected error: TimeoutError"]
     assert counted("TimeoutError") == before + 1
@@ -111,8 +139,7 @@ def test_more_requests_at_once_than_may_be_are_429() -> None:
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await ended.wait()
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"[]"})
+            await answering(scope, receive, send)
 
         client = Client(app, ServingSettings(max_concurrency=2))
         calls: list[Awaitable[Any]] = [

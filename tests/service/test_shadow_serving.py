@@ -1,59 +1,13 @@
 """A service with a challenger in its shadow: the answers are the champion's, and come first."""
 
-import asyncio
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from registry.configuration import ServingSettings
-from serving.access import AccessLog
-from serving.edge import Edge
-from serving.exchange import CURRENT
-from serving.traffic import Traffic
 from tests.server import Server, command, wait_for
-from tests.service.challengers import CHAMPION
 from tests.service.rows import cohort_rows, logged, pipeline_scores
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "offered"),
-    [(b'{"instances":[{"x":1,"y":2}]}', 200, True), (b'{"instances":[{"x":1}]}', 400, False)],
-)
-def test_the_answer_has_left_before_the_challenger_hears_of_it(
-    body: bytes, status: int, offered: bool
-) -> None:
-    events: list[Any] = []
-    traffic = Traffic()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        CURRENT.get().scores = [0.5]
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"[]"})
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body}
-
-    async def send(message: Any) -> None:
-        events.append(message.get("status", "body"))
-
-    worker: Any = SimpleNamespace(serving=SimpleNamespace(loaded=CHAMPION), problem=None)
-    edge = Edge(
-        app,
-        worker=worker,
-        settings=ServingSettings(),
-        traffic=traffic,
-        on_answered=lambda one: events.append(len(one.rows)),
-        access=AccessLog(enabled=False),
-    )
-    headers = [(b"content-type", b"application/json")]
-    scope = {"type": "http", "path": "/predict", "method": "POST", "headers": headers}
-    asyncio.run(edge(scope, receive, send))
-    assert events == [status, "body"] + [1] * offered
-    assert (traffic.came, traffic.left) == (offered, offered)
 
 
 @pytest.mark.slow
