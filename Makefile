@@ -1,6 +1,6 @@
 # make serve | test | test-long | test-runbook | test-alerts | test-incidents | test-drills |
-# test-container | drill | image | watch | tools | lint | lock | bench | bench-swap | bench-shadow | bench-metrics | bench-drift |
-# bench-alarms | bench-estimates
+# test-container | drill | image | watch | tools | lint | lock | bench | bench-swap | bench-shadow |
+# bench-metrics | bench-drift | bench-alarms | bench-estimates
 # (PORT=8001 make serve)
 PYTHON ?= python3.11
 PORT ?= 8000

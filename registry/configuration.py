@@ -248,8 +248,9 @@ def _bentoml(section: Any) -> dict[str, Any]:
     workers = settings.get("workers", 1)
     if workers != "cpu_count" and (type(workers) is not int or workers < 1):
         raise ConfigurationError("bentoml.workers: expected a whole number above 0 or cpu_count")
+    traffic = mapping(settings.get("traffic") or {}, "bentoml.traffic")
     for name, ours in _LIMITS.items():
-        if name in mapping(settings.get("traffic") or {}, "bentoml.traffic"):
+        if name in traffic:
             raise ConfigurationError(f"bentoml.traffic.{name}: not used; set serving.{ours}")
     return settings
 

@@ -131,9 +131,9 @@ def test_a_kill_of_the_command_and_its_build_at_any_moment(
         state = State(tmp_path / f"home{turns[0]}")
         shutil.copytree(registered.home, state.home)
         whole, killed = 6.0, 0  # seconds; measured by what ends before it is killed
-        for turn in cycle(turns):
-            if killed == len(turns):
-                break
+        again = cycle(turns)
+        while killed < len(turns):
+            turn = next(again)
             began = time.monotonic()
             with registering(state, "v2.0.0", artefacts) as process:
                 try:
