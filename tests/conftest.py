@@ -6,11 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, settings
 
 from tests.artefacts import build
-from tests.server import PROJECT, command
+from tests.server import PROJECT, command, configured
 
 # Processes of a parallel run are given the width of its terminal: tables are those of a pipe.
 os.environ.pop("COLUMNS", None)
@@ -38,10 +37,8 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _register(folder: Path) -> None:
     home = folder / "home"
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["training"] |= {"seed": 7, "candidates": ["hist_gradient_boosting"], "repeats": 1}
-    other = folder / "other.yaml"
-    other.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    kind = {"seed": 7, "candidates": ["hist_gradient_boosting"], "repeats": 1}
+    other = configured(folder, training=kind)
     for version, configuration in (("v1.0.0", PROJECT / "configuration.yaml"), ("v1.1.0", other)):
         artifacts = folder / version
         command(home, "training.train", "--output", artifacts, "--configuration", configuration)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -43,11 +43,15 @@ def command(
     return done
 
 
-def configured(folder: Path, *, workers: int, poll_ms: int = 50) -> str:
-    """The product's configuration.yaml with other numbers."""
+def configured(
+    folder: Path, *, workers: int = 1, poll_ms: int = 50, **changes: Mapping[str, Any]
+) -> str:
+    """The product's configuration.yaml with other numbers, and other settings by their section."""
     content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
     content["bentoml"]["workers"] = workers
     content["serving"]["poll_ms"] = poll_ms
+    for section, settings in changes.items():
+        content[section] |= settings
     path = folder / "configuration.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return str(path)

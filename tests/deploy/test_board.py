@@ -23,7 +23,7 @@ from monitoring.watching.stack import DRILL
 from registry.state import PROJECT
 from tests.deploy import tools
 from tests.deploy.selectors import Labels, unknown
-from tests.server import Server, command
+from tests.server import Server, command, configured
 from tests.service.rows import cohort_rows
 
 pytestmark = pytest.mark.incident
@@ -88,12 +88,8 @@ def watched(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Watch
     folder = tmp_path_factory.mktemp("board")
     home = folder / "home"
     shutil.copytree(registered, home)
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["performance"]["label_delay_days"] = 0
-    content["watch"]["refresh_seconds"] = 3600
-    path = folder / "configuration.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    with Server(home, DATATHON_CONFIGURATION=str(path)) as server:
+    path = configured(folder, performance={"label_delay_days": 0}, watch={"refresh_seconds": 3600})
+    with Server(home, DATATHON_CONFIGURATION=path) as server:
         targets = [f"127.0.0.1:{server.port}", f"127.0.0.1:{free_port()}"]
         with Prometheus(targets, folder / "prometheus", pace=DRILL) as prometheus:
             found = Watched(prometheus)
@@ -128,7 +124,7 @@ def _call(server: Server) -> None:
         assert server.client.get(probe).status_code == 200
 
 
-def _report(server: Server, configuration: Path) -> None:
+def _report(server: Server, configuration: str) -> None:
     """Rows with labels, and both reports on them."""
     answers = server.predict(cohort_rows(200)).json()
     labels = server.home.parent / "labels.csv"
@@ -137,7 +133,7 @@ def _report(server: Server, configuration: Path) -> None:
         writer.writerow(["prediction_id", "label"])
         writer.writerows([one["prediction_id"], one["risk_label"]] for one in answers)
     command(server.home, "monitoring.labels", "import", labels)
-    command(server.home, "monitoring.refresh", DATATHON_CONFIGURATION=str(configuration))
+    command(server.home, "monitoring.refresh", DATATHON_CONFIGURATION=configuration)
 
 
 def _when_a_report_fails() -> list[Labels]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from monitoring.watching.stack import Stack
 from tests.disks import mounted
@@ -59,13 +58,13 @@ class Watched(Listener):
 
 def quiet(folder: Path, *, workers: int, poll_ms: int, label_delay_days: int = 90) -> str:
     """A configuration whose reports are made only when a test asks."""
-    path = Path(configured(folder, workers=workers, poll_ms=poll_ms))
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {
-        "watch": {"refresh_seconds": 3600}
-    }
-    content["performance"]["label_delay_days"] = label_delay_days
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return str(path)
+    return configured(
+        folder,
+        workers=workers,
+        poll_ms=poll_ms,
+        watch={"refresh_seconds": 3600},
+        performance={"label_delay_days": label_delay_days},
+    )
 
 
 def upload_slowly(client: httpx.Client) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from monitoring.drills import versions
 from monitoring.watching.rules import Pace
@@ -20,14 +19,6 @@ HOURS_AS_SECONDS = Pace(factor=1200, scrape_seconds=0.5)
 """Six hours are 18 s; for the alerts about failures that is too short to come and go in."""
 
 
-def without_reports(folder: Path) -> str:
-    """A configuration of a service that makes none, so that none is old."""
-    path = Path(configured(folder, workers=1))
-    content = yaml.safe_load(path.read_text(encoding="utf-8")) | {"watch": {"refresh_seconds": 0}}
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def server(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One whose champion raises on a level that is new."""
@@ -38,7 +29,8 @@ def server(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     words = ["--version", "v1.2.0", "--artifacts", str(folder / "raising")]
     command(home, "registry", "register", *words)
     command(home, "registry", "promote", "--version", "v1.2.0", "--force", "--reason", "t")
-    with Server(home, DATATHON_CONFIGURATION=without_reports(folder)) as running:
+    no_reports = configured(folder, watch={"refresh_seconds": 0})  # so that none is old
+    with Server(home, DATATHON_CONFIGURATION=no_reports) as running:
         yield running
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from sklearn import metrics as reference
 
 from monitoring import performance_drift
@@ -25,7 +24,7 @@ from tests.artefacts import MODEL, install
 from tests.monitoring.labelled import OBSERVED, SECRET, START, Stream, by_id
 from tests.monitoring.status.situations import WELL
 from tests.runbook import blocks
-from tests.server import PROJECT, command, environment, wait_for
+from tests.server import PROJECT, command, configured, environment, wait_for
 
 SPAN = ("--from", f"{START:%Y-%m-%d}", "--to", f"{START + timedelta(days=27):%Y-%m-%d}")
 
@@ -133,12 +132,12 @@ def test_an_import_is_overdue_a_month_later_than_labels_are_due(
     state: State, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     delay: int, overdue: int,
 ) -> None:  # fmt: skip
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["performance"]["label_delay_days"] = delay
-    content["watch"]["performance_days"] = delay + 30
-    path = tmp_path / "configuration.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
-    monkeypatch.setenv("DATATHON_CONFIGURATION", str(path))
+    path = configured(
+        tmp_path,
+        performance={"label_delay_days": delay},
+        watch={"performance_days": delay + 30},
+    )
+    monkeypatch.setenv("DATATHON_CONFIGURATION", path)
     Stream(50).log(state)
     assert report()[1]["labels"]["overdue_days"] == overdue
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
-from tests.server import PROJECT, Server, wait_for
+from tests.server import Server, configured, wait_for
 from tests.service.rows import cohort_rows, logged
 
 pytestmark = pytest.mark.slow
@@ -95,11 +94,8 @@ def test_a_log_that_is_removed_or_moved_while_serving_is_begun_anew(home: Path) 
 
 
 def test_on_log_failure_refuse_answers_503_and_logs_nothing(home: Path, tmp_path: Path) -> None:
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["serving"]["on_log_failure"] = "refuse"
-    configuration = tmp_path / "refuse.yaml"
-    configuration.write_text(yaml.safe_dump(content), encoding="utf-8")
-    with unwritable(home), Server(home, DATATHON_CONFIGURATION=str(configuration)) as server:
+    configuration = configured(tmp_path, serving={"on_log_failure": "refuse"})
+    with unwritable(home), Server(home, DATATHON_CONFIGURATION=configuration) as server:
         answer = server.predict(cohort_rows(2))
         assert answer.status_code == 503
         assert answer.headers["Retry-After"]

@@ -16,7 +16,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.drills import versions
@@ -33,10 +32,7 @@ REPORTED = {"datathon_drift_psi", "datathon_drift_status", "datathon_report_stat
 def server(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("metrics") / "home"
     shutil.copytree(registered, home)
-    path = configured(home, workers=2)
-    content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    content["watch"] = {"refresh_seconds": 2}
-    Path(path).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    path = configured(home, workers=2, watch={"refresh_seconds": 2})
     with Server(home, DATATHON_CONFIGURATION=path, DATATHON_ENTITY_SECRET="metrics") as running:
         wait_for(lambda: value(series(running), "workers_alive") == 2, 30)
         yield running

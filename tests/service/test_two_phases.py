@@ -14,10 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 import skops.io
-import yaml
 
 from registry import manifest
-from tests.server import PROJECT, Server, wait_for
+from tests.server import Server, configured, wait_for
 from tests.service.rows import cohort_rows
 from tests.service.switching import (
     CRAFTED,
@@ -41,14 +40,6 @@ class Intruder:
         self.mark = 1
 
 
-def two_workers(folder: Path) -> str:
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["bentoml"]["workers"] = 2
-    path = folder / "two.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def running(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("running")
@@ -61,7 +52,7 @@ def running(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     (models / CRAFTED / manifest.PIPELINE).write_bytes(skops.io.dumps(Intruder()))
     (models / CRAFTED / manifest.MANIFEST).unlink()
     manifest.write(models / CRAFTED)
-    with Server(home, DATATHON_CONFIGURATION=two_workers(folder)) as server:
+    with Server(home, DATATHON_CONFIGURATION=configured(folder, workers=2)) as server:
         yield Service(home, server)
 
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from monitoring.status.judgement import EXIT_CODES
-from tests.server import PROJECT, Server, command, wait_for
+from tests.server import Server, command, configured, wait_for
 from tests.service.rows import cohort_rows
 
 pytestmark = pytest.mark.incident
@@ -33,11 +32,8 @@ def server(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     shutil.copytree(registered, home)
     reason = ("--force", "--reason", "higher precision wanted")
     command(home, "registry", "promote", "--version", "v1.1.0", *reason)
-    content = yaml.safe_load((PROJECT / "configuration.yaml").read_text(encoding="utf-8"))
-    content["serving"]["on_log_failure"] = "refuse"
-    configuration = folder / "configuration.yaml"
-    configuration.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    with Server(home, DATATHON_CONFIGURATION=str(configuration)) as running:
+    configuration = configured(folder, serving={"on_log_failure": "refuse"})
+    with Server(home, DATATHON_CONFIGURATION=configuration) as running:
         yield running
 
 
